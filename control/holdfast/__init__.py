@@ -1,0 +1,1 @@
+"""Holdfast: a self-hosted emergency-calling service on Kamailio and FreeSWITCH."""

@@ -1,0 +1,1 @@
+"""The call controller's features, one module each."""

@@ -1,0 +1,1 @@
+"""The `holdfast` command's groups, one module each."""

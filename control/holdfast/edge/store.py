@@ -1,0 +1,391 @@
+"""The edge store: a node's own SQLite file, read and written while calls wait, so everything here is short.
+
+Every transition of a lease or a call is one transaction that also writes the journal; it is durable
+(`synchronous=FULL`) before the INVITE leaves the node. sql/edge.sql explains the tables.
+"""
+
+import dataclasses
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdfast.core import lease as rules
+from holdfast.core.lease import Lease, LeaseState, Moment
+from holdfast.core.model import Caller, CallKind, Node, Pool, Subscriber, Tenant, Trunk
+from holdfast.errors import EdgeStoreUnavailable
+
+SCHEMA_FILE = Path(__file__).resolve().parents[3] / "sql" / "edge.sql"
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x484F4C44  # "HOLD": says whose file this is
+#: How long a call may wait for another process's transaction. Writers here take about a millisecond.
+BUSY_TIMEOUT_S = 0.25
+
+
+def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
+    """Open the store, creating it when the file is new. EdgeStoreUnavailable if it cannot be used or is not ours."""
+    try:
+        if not create and not path.exists():
+            raise EdgeStoreUnavailable(f"no edge store at {path}", mend="start the edge agent: it makes one")
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise EdgeStoreUnavailable(f"edge store {path}: {error}") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.row_factory = sqlite3.Row
+    if connection.execute("pragma application_id").fetchone()[0] != APPLICATION_ID:
+        _create(connection, path)
+    connection.execute("pragma synchronous = full")
+    version = connection.execute("select schema_version from store").fetchone()
+    if version is None or version[0] != SCHEMA_VERSION:
+        raise EdgeStoreUnavailable(
+            f"edge store {path} is of another version of Holdfast",
+            mend="stop Kamailio and the agent, move the file away, start the agent: it fetches everything again",
+        )
+
+
+def _create(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the schema in one transaction; whoever comes second finds it made."""
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("begin exclusive")
+    try:
+        if connection.execute("pragma application_id").fetchone()[0] != APPLICATION_ID:
+            if connection.execute("select count(*) from sqlite_schema").fetchone()[0]:
+                raise EdgeStoreUnavailable(f"{path} is a database, but not an edge store", mend="name another file")
+            for statement in _statements(SCHEMA_FILE.read_text(encoding="utf-8")):
+                connection.execute(statement)
+            connection.execute(
+                "insert into store (one, schema_version, store_id, created_at) values (1, ?, ?, ?)",
+                (SCHEMA_VERSION, uuid.uuid4().hex, time.time()),
+            )
+            connection.execute(f"pragma application_id = {APPLICATION_ID}")
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """Which file this is and how much of the provisioning it holds."""
+
+    store_id: str
+    node_id: int | None
+    revision: int
+    caught_up: bool
+    shipped_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call in progress. `started_at` in UTC seconds; `lease_id` None when no number could be lent."""
+
+    call_id: str
+    lease_id: str | None
+    kind: CallKind
+    tenant_id: int | None
+    started_at: float
+
+
+class EdgeStore:
+    """What the routing code asks of the store. Raises EdgeStoreUnavailable; the caller then relays without it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("begin immediate")
+            try:
+                yield
+                self._db.execute("commit")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
+                raise
+        except sqlite3.Error as error:
+            raise EdgeStoreUnavailable(f"edge store: {error}") from error
+
+    def _rows(self, query: str, parameters: tuple[object, ...] = ()) -> list[sqlite3.Row]:
+        try:
+            return self._db.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise EdgeStoreUnavailable(f"edge store: {error}") from error
+
+    # Provisioning
+
+    def info(self) -> StoreInfo:
+        row = self._rows("select store_id, node_id, revision, caught_up, shipped_seq from store")[0]
+        return StoreInfo(row[0], row[1], row[2], bool(row[3]), row[4])
+
+    def subscriber(self, username: str, realm: str) -> Subscriber | None:
+        return _one(self._rows("select * from subscriber where username = ? and realm = ?", (username, realm)))
+
+    def subscriber_by_id(self, subscriber_id: int) -> Subscriber | None:
+        return _one(self._rows("select * from subscriber where id = ?", (subscriber_id,)))
+
+    def subscriber_by_number(self, number: str) -> Subscriber | None:
+        return _one(self._rows("select * from subscriber where number = ?", (number,)))
+
+    def tenant(self, tenant_id: int) -> Tenant | None:
+        rows = self._rows("select * from tenant where id = ?", (tenant_id,))
+        return Tenant(**dict(rows[0])) if rows else None
+
+    def owns_outbound_number(self, tenant_id: int) -> bool:
+        """A5: whether the tenant has at least one platform number enabled for outbound calls."""
+        query = "select 1 from platform_number where tenant_id = ? and outbound_enabled = 1 limit 1"
+        return bool(self._rows(query, (tenant_id,)))
+
+    def platform_number_tenant(self, number: str) -> int | None:
+        rows = self._rows("select tenant_id from platform_number where number = ?", (number,))
+        return int(rows[0][0]) if rows else None
+
+    def trunks(self) -> tuple[Trunk, ...]:
+        """Every enabled trunk, in the order they are tried."""
+        rows = self._rows(
+            """select t.id, t.trunk_group_id, t.name, t.host, t.port, t.transport, t.priority, t.weight,
+                      t.source_addresses, g.emergency, g.ordinary
+               from trunk t join trunk_group g on g.id = t.trunk_group_id
+               where t.enabled = 1 order by t.priority, t.weight desc, t.id"""
+        )
+        return tuple(_trunk(row) for row in rows)
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(Node(**dict(row)) for row in self._rows("select * from node"))
+
+    def pools(self) -> tuple[Pool, ...]:
+        return tuple(Pool(**dict(row)) for row in self._rows("select * from pool order by id"))
+
+    def is_pool_number(self, number: str) -> bool:
+        return bool(self._rows("select 1 from pool_number where number = ?", (number,)))
+
+    # Leases and calls
+
+    def leases(self, now: Moment) -> tuple[Lease, ...]:
+        return self._leases("true", (), now)
+
+    def leases_on(self, number: str, now: Moment) -> tuple[Lease, ...]:
+        """Who holds this number, live or resting: one lease, or several on a shared number."""
+        found = self._leases("l.number = ?", (number,), now)
+        return tuple(lease for lease in found if rules.state(lease, now) is not LeaseState.OVER)
+
+    def open_calls(self) -> tuple[OpenCall, ...]:
+        rows = self._rows("select call_id, lease_id, kind, tenant_id, started_at from emergency_call order by started_at")
+        return tuple(OpenCall(row[0], row[1], CallKind(row[2]), row[3], row[4]) for row in rows)
+
+    def _leases(self, condition: str, parameters: tuple[object, ...], now: Moment) -> tuple[Lease, ...]:
+        # A call whose end nobody saw counts as in progress for MAX_CALL_S; see core.lease.
+        rows = self._rows(
+            f"""select l.*, (select count(*) from emergency_call c
+                             where c.lease_id = l.id and c.started_at > ?) as calls
+                from lease l where {condition}""",  # noqa: S608  conditions are this module's own constants
+            (now.wall_s - rules.MAX_CALL_S, *parameters),
+        )
+        return tuple(Lease(**{**dict(row), "shared": bool(row["shared"])}) for row in rows)
+
+    def begin_call(
+        self, call_id: str, kind: CallKind, caller: Caller, pools: tuple[Pool, ...], now: Moment
+    ) -> Lease | None:
+        """Lend the caller a callback number and open the call, durably. `pools` in the order they may be used.
+
+        None when no pool has a number to lend: the call goes on with the caller's own number, and the journal says so.
+        """
+        tenant_id = caller.tenant.id if caller.tenant else None
+        with self._transaction():
+            already = self._leases("l.id in (select lease_id from emergency_call where call_id = ?)", (call_id,), now)
+            if already:  # a retransmission that a second worker took up, or a fork of the same call
+                return already[0]
+            lease = self._renew(caller, pools, now) or self._lend(caller, pools, now)
+            if lease is None:
+                self._journal("alarm", {"name": "pool_empty", "tenant_id": tenant_id}, now)
+            self._open(call_id, kind, lease, tenant_id, now)
+        return lease
+
+    def begin_callback(self, call_id: str, number: str, now: Moment) -> tuple[Lease, ...]:
+        """Open a PSAP's call to a leased number: while it lasts the window of every holder it rings cannot end."""
+        with self._transaction():
+            leases = self.leases_on(number, now)
+            for lease in leases:
+                self._open(call_id, CallKind.CALLBACK, lease, lease.tenant_id, now)
+        return leases
+
+    def end_call(self, call_id: str, now: Moment, *, reason: str) -> bool:
+        """Close a call, however it ended, and restart its lease's window (N2). False: it was not open."""
+        with self._transaction():
+            rows = self._rows("delete from emergency_call where call_id = ? returning *", (call_id,))
+            for row in rows:
+                details = {"call_id": call_id, "kind": row["kind"], "lease_id": row["lease_id"], "reason": reason,
+                           "tenant_id": row["tenant_id"], "started_at": row["started_at"]}  # fmt: skip
+                self._journal("call_ended", details, now)
+                if row["lease_id"] is not None:
+                    self._mark(row["lease_id"], now, ended=True)
+        return bool(rows)
+
+    def note(self, kind: str, payload: Mapping[str, Any], now: Moment) -> None:
+        """Write one journal row that belongs to no lease, such as a refusal or an alarm."""
+        with self._transaction():
+            self._journal(kind, payload, now)
+
+    # Steps of a transaction
+
+    def _renew(self, caller: Caller, pools: tuple[Pool, ...], now: Moment) -> Lease | None:
+        """Same caller and pool: same number, while it is live or rests."""
+        for pool in pools:
+            held = self._leases("l.caller_key = ? and l.pool_id = ?", (caller.caller_key, pool.id), now)
+            if held and rules.state(held[0], now) is not LeaseState.OVER:
+                self._db.execute(
+                    "update lease set contact_uri = ?, source_uri = ?, display_name = ? where id = ?",
+                    (caller.contact_uri, caller.source_uri, caller.display_name, held[0].id),
+                )
+                self._mark(held[0].id, now, ended=False)
+                return held[0]
+        return None
+
+    def _lend(self, caller: Caller, pools: tuple[Pool, ...], now: Moment) -> Lease | None:
+        """The idle number that rested longest, pool by pool; then a resting one; then a shared one."""
+        info = self.info()
+        if info.node_id is None or not info.caught_up:
+            return None  # an earlier store's leases may still be on their way down
+        for find in (self._idle_number, self._resting_number, self._shared_number):
+            for pool in pools:
+                number = find(pool, info.node_id, now)
+                if number is not None:
+                    return self._insert(caller, pool, number, now, shared=find == self._shared_number)
+        return None
+
+    def _idle_number(self, pool: Pool, node_id: int, now: Moment) -> str | None:
+        rows = self._rows(
+            """select s.number from number_state s cross join pool_number p on p.number = s.number
+               where p.pool_id = ? and p.owner_node_id = ? and p.shared = 0 and s.rested_until <= ?
+                 and not exists (select 1 from lease l where l.number = s.number)
+               order by s.rested_since limit 1""",
+            (pool.id, node_id, now.wall_s),
+        )
+        if rows:
+            return str(rows[0][0])
+        # The agent erases leases that are over; when it is gone, their numbers are idle all the same.
+        over = self._lapsing(pool, node_id, now)
+        return over.number if over and rules.state(over, now) is LeaseState.OVER else None
+
+    def _resting_number(self, pool: Pool, node_id: int, now: Moment) -> str | None:
+        lease = self._lapsing(pool, node_id, now)
+        return lease.number if lease and rules.state(lease, now) is LeaseState.RESTING else None
+
+    def _lapsing(self, pool: Pool, node_id: int, now: Moment) -> Lease | None:
+        """The lease of this pool that is nearest its end (or furthest past it), live ones left aside."""
+        owned = "l.number in (select number from pool_number where pool_id = ? and owner_node_id = ? and shared = 0)"
+        leases = [
+            lease
+            for lease in self._leases(f"l.shared = 0 and {owned}", (pool.id, node_id), now)
+            if rules.state(lease, now) is not LeaseState.LIVE
+        ]
+        return max(leases, key=lambda lease: rules.age_s(lease, now) - lease.window_s - lease.rest_s, default=None)
+
+    def _shared_number(self, pool: Pool, _node_id: int, _now: Moment) -> str | None:
+        """The shared number that the fewest callers hold."""
+        rows = self._rows(
+            """select p.number from pool_number p left join lease l on l.number = p.number
+               where p.pool_id = ? and p.shared = 1 group by p.number order by count(l.id), p.number limit 1""",
+            (pool.id,),
+        )
+        return str(rows[0][0]) if rows else None
+
+    def _insert(self, caller: Caller, pool: Pool, number: str, now: Moment, *, shared: bool) -> Lease:
+        # What still stands under this caller or number is over, or a resting lease that gives way.
+        gone = self._rows(
+            "delete from lease where (caller_key = ? and pool_id = ?) or (number = ? and not ?) returning id, number",
+            (caller.caller_key, pool.id, number, shared),
+        )
+        for row in gone:
+            self._journal("lease_erased", {"id": row["id"]}, now)
+            self._db.execute("update number_state set rested_since = ? where number = ?", (now.wall_s, row["number"]))
+        lease = Lease(
+            id=uuid.uuid4().hex, number=number, pool_id=pool.id, shared=shared, caller_key=caller.caller_key,
+            tenant_id=caller.tenant.id if caller.tenant else None,
+            subscriber_id=caller.subscriber.id if caller.subscriber else None,
+            aor=caller.subscriber.aor if caller.subscriber else None,
+            display_name=caller.display_name, contact_uri=caller.contact_uri, source_uri=caller.source_uri,
+            window_s=pool.window_s, rest_s=pool.rest_s, first_dial_at=now.wall_s, last_end_at=None,
+            marked_at=now.wall_s, boot_id=now.boot_id, boottime_s=now.boottime_s,
+        )  # fmt: skip
+        row = _lease_row(lease)
+        marks = ", ".join("?" * len(row))
+        self._db.execute(f"insert into lease ({', '.join(row)}) values ({marks})", tuple(row.values()))  # noqa: S608
+        self._journal("lease", row, now)
+        return lease
+
+    def _mark(self, lease_id: str, now: Moment, *, ended: bool) -> None:
+        """Restart the window now, in both clocks; a clock that stands behind the last mark does not shorten it."""
+        rows = self._rows(
+            """update lease set marked_at = max(marked_at, ?1), boot_id = ?2, boottime_s = ?3,
+                                last_end_at = case when ?4 then max(ifnull(last_end_at, 0), ?1) else last_end_at end
+               where id = ?5 returning *""",
+            (now.wall_s, now.boot_id, now.boottime_s, ended, lease_id),
+        )
+        for row in rows:
+            self._journal("lease", dict(row), now)
+
+    def _open(self, call_id: str, kind: CallKind, lease: Lease | None, tenant_id: int | None, now: Moment) -> None:
+        opened = self._rows(
+            "insert or ignore into emergency_call (call_id, lease_id, kind, tenant_id, started_at)"
+            " values (?, ?, ?, ?, ?) returning call_id",
+            (call_id, lease.id if lease else None, kind.value, tenant_id, now.wall_s),
+        )
+        if opened:
+            details = {"call_id": call_id, "kind": kind.value, "tenant_id": tenant_id,
+                       "lease_id": lease.id if lease else None, "number": lease.number if lease else None}  # fmt: skip
+            self._journal("call_started", details, now)
+
+    def _journal(self, kind: str, payload: Mapping[str, Any], now: Moment) -> None:
+        self._db.execute(
+            "insert into journal (at, kind, payload) values (?, ?, ?)", (now.wall_s, kind, json.dumps(payload))
+        )
+
+
+def _lease_row(lease: Lease) -> dict[str, object]:
+    row = dataclasses.asdict(lease)
+    del row["calls"]  # counted, not stored
+    return {**row, "shared": int(lease.shared)}
+
+
+def _one(rows: list[sqlite3.Row]) -> Subscriber | None:
+    if not rows:
+        return None
+    row = dict(rows[0])
+    for flag in ("outbound_enabled", "inbound_enabled", "do_not_disturb"):
+        row[flag] = bool(row[flag])
+    return Subscriber(**row)
+
+
+def _trunk(row: sqlite3.Row) -> Trunk:
+    values = dict(row)
+    return Trunk(
+        **{
+            **values,
+            "source_addresses": tuple(json.loads(values["source_addresses"])),
+            "emergency": bool(values["emergency"]),
+            "ordinary": bool(values["ordinary"]),
+        }
+    )

@@ -1,0 +1,193 @@
+"""The node's settings: one TOML file, read and checked once into a frozen object.
+
+The file is named by HOLDFAST_CONFIG, or is /etc/holdfast/holdfast.toml. Passwords never stand in it: it names the
+files that hold them.
+"""
+
+import ipaddress
+import os
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from holdfast.errors import SettingsError
+
+DEFAULT_PATH = Path("/etc/holdfast/holdfast.toml")
+
+
+@dataclass(frozen=True)
+class Node:
+    """Who this edge node is, and where it keeps what it writes."""
+
+    name: str
+    state_dir: Path = Path("/var/lib/holdfast")
+    run_dir: Path = Path("/run/holdfast")
+
+    @property
+    def edge_store(self) -> Path:
+        return self.state_dir / "edge.db"
+
+
+@dataclass(frozen=True)
+class Database:
+    """PostgreSQL, as a libpq connection string without a password (use a pgpass file or a service)."""
+
+    dsn: str = "postgresql:///holdfast"
+    connect_timeout_s: int = 5
+
+
+@dataclass(frozen=True)
+class Sip:
+    """Where Kamailio listens, and the domain that phones register in."""
+
+    domain: str = "holdfast.invalid"
+    address: str = "127.0.0.1"
+    port: int = 5060
+    workers: int = 4
+
+
+@dataclass(frozen=True)
+class Kamailio:
+    """Kamailio's side doors, all on loopback."""
+
+    http_port: int = 9102  # xhttp_prom
+    #: rtpengine's control socket, e.g. "udp:127.0.0.1:2223"; empty: media is never relayed
+    rtpengine: str = ""
+    #: host:port of a HEP v3 collector that every SIP message is mirrored to; empty: none
+    hep_collector: str = ""
+
+    @property
+    def http_address(self) -> str:
+        return "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Media:
+    """FreeSWITCH (or the embedded media server): SIP, RTP and ESL, reachable only from this node."""
+
+    address: str = "127.0.0.1"
+    sip_port: int = 5080
+    esl_port: int = 8021
+    esl_password_file: Path = Path("/etc/holdfast/esl-password")
+    rtp_first_port: int = 20000
+    rtp_last_port: int = 29999
+    prompts_dir: Path = Path("/usr/share/holdfast/prompts")
+    language: str = "en"
+
+    def esl_password(self) -> str:
+        try:
+            password = self.esl_password_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"media.esl_password_file: {self.esl_password_file}: {error}",
+                mend="run 'holdfast render' once: it makes a random password",
+            ) from error
+        if len(password) < 16:
+            raise SettingsError(
+                f"media.esl_password_file: {self.esl_password_file} holds fewer than 16 characters",
+                mend="delete the file and run 'holdfast render': it makes a random password",
+            )
+        return password
+
+
+@dataclass(frozen=True)
+class Controller:
+    """The call controller: where FreeSWITCH connects to it, and how a callback is tried."""
+
+    address: str = "127.0.0.1"
+    port: int = 8085
+    metrics_port: int = 9104
+    ring_s: int = 30
+    callback_attempts: int = 3
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The edge agent's rhythm. LISTEN/NOTIFY wakes it; polling finds what a lost wake-up missed."""
+
+    metrics_port: int = 9103
+    poll_s: float = 5.0
+    retry_first_s: float = 0.2
+    retry_last_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a node's processes are told at start."""
+
+    path: Path
+    node: Node
+    database: Database = field(default_factory=Database)
+    sip: Sip = field(default_factory=Sip)
+    kamailio: Kamailio = field(default_factory=Kamailio)
+    media: Media = field(default_factory=Media)
+    controller: Controller = field(default_factory=Controller)
+    agent: Agent = field(default_factory=Agent)
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read and check the settings file; SettingsError says which line's value is wrong and how to mend it."""
+    path = path or Path(os.environ.get("HOLDFAST_CONFIG") or DEFAULT_PATH)
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"no settings file at {path}", mend="write one (docs/settings.md), or name yours in HOLDFAST_CONFIG"
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}", mend="mend that line; docs/settings.md shows a whole file") from error
+    return from_document(document, path)
+
+
+def from_document(document: dict[str, Any], path: Path) -> Settings:
+    """Check a parsed settings document; every table and key must be known and of its type."""
+    tables: dict[str, Any] = {
+        table.name: table.type for table in fields(Settings) if table.name != "path"
+    }
+    unknown = sorted(set(document) - set(tables))
+    if unknown:
+        raise SettingsError(f"{path}: unknown table [{unknown[0]}]", mend=f"known tables: {', '.join(tables)}")
+    if "name" not in document.get("node", {}):
+        raise SettingsError(f"{path}: [node] has no name", mend='add: [node] / name = "edge-1"')
+    parts = {name: _table(path, name, kind, document.get(name, {})) for name, kind in tables.items()}
+    return Settings(path=path, **parts)
+
+
+def _table(path: Path, table: str, kind: Any, values: Any) -> Any:
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: {table} must be a table", mend=f"write [{table}] and its keys below it")
+    known = {key.name: key.type for key in fields(kind)}
+    checked: dict[str, object] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise SettingsError(f"{path}: [{table}] has no key {key!r}", mend=f"known keys: {', '.join(known)}")
+        checked[key] = _value(f"{path}: {table}.{key}", key, known[key], value)
+    return kind(**checked)
+
+
+def _value(where: str, key: str, kind: Any, value: object) -> object:
+    if kind is Path and isinstance(value, str) and value:
+        if not Path(value).is_absolute():
+            raise SettingsError(f"{where}: {value!r} is not an absolute path", mend="begin it with /")
+        return Path(value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        if key.endswith("port") and not 0 < value < 65536:
+            raise SettingsError(f"{where}: {value} is not a port", mend="use 1 to 65535")
+        if value < 1:
+            raise SettingsError(f"{where}: {value} is less than 1", mend="use a positive whole number")
+        return value
+    if kind is str and isinstance(value, str) and not set(value) & set("\r\n\0\"'\\"):
+        if key == "address":
+            _check_address(where, value)
+        return value
+    raise SettingsError(f"{where}: {value!r} is not a usable {kind.__name__}", mend="see docs/settings.md")
+
+
+def _check_address(where: str, value: str) -> None:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError as error:
+        raise SettingsError(f"{where}: {value!r} is not an IP address", mend="give an address, not a name") from error

@@ -1,0 +1,162 @@
+-- The edge store: one SQLite file per node (WAL mode). Everything an emergency call needs is in it.
+--
+-- Three kinds of tables:
+--   provisioning   a copy of PostgreSQL's rows, written by the edge agent alone, by revision. Column names are the
+--                  same in both; array columns are JSON text here. No foreign keys: rows arrive in revision order,
+--                  and a parent that was changed again arrives after its children.
+--   leases, calls  written by the routing code (and the agent's reaper); shipped up by the journal.
+--   journal        append-only; the agent ships it upwards and prunes what PostgreSQL has confirmed.
+--
+-- Times are UTC seconds (Unix epoch, REAL). boottime_s is CLOCK_BOOTTIME, valid only together with boot_id.
+
+create table store (
+    -- exactly one row: which file this is. A store that is rebuilt gets a new id, so its journal never collides
+    -- with rows an earlier file shipped under the same sequence numbers.
+    one            integer primary key check (one = 1),
+    schema_version integer not null,
+    store_id       text    not null,
+    created_at     real    not null,
+    node_id        integer,                       -- null until the agent learned it from PostgreSQL
+    revision       integer not null default 0,    -- the last provisioning revision that was applied
+    caught_up      integer not null default 0 check (caught_up in (0, 1)), -- 1 once every row has come down
+    shipped_seq    integer not null default 0     -- journal rows up to here are confirmed by PostgreSQL
+) strict;
+
+-- Provisioning ------------------------------------------------------------------------------------------------------
+
+create table node (
+    id       integer primary key,
+    name     text not null,
+    sip_address text not null,
+    sip_port integer not null
+) strict;
+
+create table tenant (
+    id                  integer primary key,
+    name                text not null,
+    country             text not null,             -- ISO 3166-1 alpha-2, the default for its users
+    max_emergency_calls integer not null,
+    security_desk       text                       -- address of record, user@realm
+) strict;
+
+create table subscriber (
+    id               integer primary key,
+    tenant_id        integer not null,
+    username         text not null,
+    realm            text not null,
+    ha1              text not null,                -- MD5(username:realm:password), RFC 2617
+    display_name     text not null,
+    number           text,                         -- own number, E.164 with +
+    country          text,
+    outbound_enabled integer not null,
+    inbound_enabled  integer not null,
+    do_not_disturb   integer not null,
+    forward_to       text
+) strict;
+create unique index subscriber_by_username on subscriber (username, realm);
+create index subscriber_by_number on subscriber (number) where number is not null;
+
+create table platform_number (
+    number           text primary key,             -- E.164 with +
+    tenant_id        integer not null,
+    outbound_enabled integer not null
+) strict, without rowid;
+create index platform_number_by_tenant on platform_number (tenant_id) where outbound_enabled = 1;
+
+create table trunk_group (
+    id        integer primary key,
+    name      text not null,
+    emergency integer not null,                    -- carries emergency calls and delivers their callbacks
+    ordinary  integer not null                     -- carries other calls out
+) strict;
+
+create table trunk (
+    id               integer primary key,
+    trunk_group_id   integer not null,
+    name             text not null,
+    host             text not null,
+    port             integer not null,
+    transport        text not null,
+    priority         integer not null,             -- lower first
+    weight           integer not null,
+    source_addresses text not null,                -- JSON array of addresses or networks its calls come from
+    enabled          integer not null
+) strict;
+
+create table pool (
+    id             integer primary key,
+    name           text not null,
+    trunk_group_id integer not null,
+    country        text not null,
+    tenant_id      integer,                        -- null: the platform's, for every tenant
+    window_s       integer not null,
+    rest_s         integer not null,
+    target_idle    integer not null                -- how many idle numbers the agent keeps on each node
+) strict;
+
+create table pool_number (
+    number         text primary key,
+    pool_id        integer not null,
+    shared         integer not null,               -- lent to several callers at once when the pool is dry; rings all
+    owner_node_id  integer,
+    owner_store_id text                            -- which store claimed it (see rested_until)
+) strict, without rowid;
+create index pool_number_by_owner on pool_number (owner_node_id, pool_id);
+
+-- Leases ------------------------------------------------------------------------------------------------------------
+
+create table number_state (
+    -- what this node knows of a pool number it owns, beside its lease
+    number       text primary key,
+    rested_since real not null,                    -- idle numbers are lent longest-rested first
+    -- a number that an earlier store of this node owned may be on lease there without our knowing: it rests first
+    rested_until real not null default 0
+) strict, without rowid;
+create index number_state_by_rest on number_state (rested_since);
+
+create table lease (
+    id              text primary key,
+    number          text    not null,
+    pool_id         integer not null,
+    shared          integer not null check (shared in (0, 1)),
+    caller_key      text    not null,              -- who holds it: subscriber:<id>, trunk:<id>:<number>, contact:<source>
+    tenant_id       integer,
+    subscriber_id   integer,
+    aor             text,                          -- user@realm of a verified registered holder
+    display_name    text    not null,
+    contact_uri     text    not null,              -- where the last call came from: the very device
+    source_uri      text    not null,              -- the address its packets came from, sip:host:port;transport=…
+    window_s        integer not null check (window_s >= 3600),
+    rest_s          integer not null check (rest_s >= 0),
+    first_dial_at   real    not null,
+    last_end_at     real,                          -- end of the last call or callback; null: none has ended yet
+    marked_at       real    not null,              -- the latest of the two above, in wall time …
+    boot_id         text    not null,              -- … and in this boot's CLOCK_BOOTTIME, against a clock that jumps
+    boottime_s      real    not null
+) strict;
+-- N3: a number that is not a shared one has at most one holder, live or resting
+create unique index lease_one_holder on lease (number) where shared = 0;
+create index lease_by_number on lease (number);
+-- the same caller gets the same number of a pool again
+create unique index lease_one_per_caller on lease (caller_key, pool_id);
+
+create table emergency_call (
+    -- calls in progress: while one is open its lease's window cannot end
+    call_id    text not null,                      -- SIP Call-ID
+    lease_id   text,                               -- null: no number could be lent
+    kind       text not null check (kind in ('emergency', 'readback', 'callback')),
+    tenant_id  integer,
+    started_at real not null
+) strict;
+-- a callback to a shared number is in progress for every holder it rings
+create unique index emergency_call_once on emergency_call (call_id, kind, ifnull(lease_id, ''));
+create index emergency_call_by_lease on emergency_call (lease_id);
+
+-- Journal -----------------------------------------------------------------------------------------------------------
+
+create table journal (
+    seq     integer primary key autoincrement,
+    at      real not null,
+    kind    text not null,
+    payload text not null                          -- a JSON object
+) strict;

@@ -1,4 +1,4 @@
-"""This machine's clocks. The pure rules of core.lease take a Moment; here is where one is read."""
+"""Reading this machine's clocks, for the pure rules of core.lease, which take a Moment."""
 
 import functools
 import time

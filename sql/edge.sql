@@ -17,6 +17,9 @@ create table store (
     store_id       text    not null,
     created_at     real    not null,
     node_id        integer,                       -- null until the agent learned it from PostgreSQL
+    -- which database `revision` counts in (cluster, timeline, database, schema); null or another one: the whole
+    -- provisioning is fetched anew, and what did not come is swept out at the end
+    database_id    text,
     revision       integer not null default 0,    -- the last provisioning revision that was applied
     caught_up      integer not null default 0 check (caught_up in (0, 1)), -- 1 once every row has come down
     shipped_seq    integer not null default 0     -- journal rows up to here are confirmed by PostgreSQL
@@ -159,4 +162,14 @@ create table journal (
     at      real not null,
     kind    text not null,
     payload text not null                          -- a JSON object
+) strict;
+
+create table journal_refused (
+    -- rows that PostgreSQL will not take, put aside so that the rest can go on; tried again when the agent starts
+    seq        integer primary key,
+    at         real not null,
+    kind       text not null,
+    payload    text not null,
+    refused_at real not null,
+    reason     text not null                       -- SQLSTATE, or why the row could not even be sent
 ) strict;

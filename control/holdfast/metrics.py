@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 # Edge agent ----------------------------------------------------------------------------------------------------------
 
 agent_up = Gauge("holdfast_agent_up", "1 once the edge agent holds its edge store.")
-postgres_connected = Gauge("holdfast_agent_postgres_connected", "1 while the edge agent has a connection to PostgreSQL.")
+postgres_connected = Gauge("holdfast_agent_postgres_connected", "1 while the agent is connected to PostgreSQL.")
 postgres_failures = Counter(
     "holdfast_agent_postgres_failures_total", "Connections and statements that failed, by reason.", ["reason"]
 )
@@ -23,7 +23,7 @@ store_failures = Counter(
     "holdfast_agent_edge_store_failures_total", "Reads and writes of the edge store that failed, by reason.", ["reason"]
 )
 sync_revision = Gauge("holdfast_sync_revision", "The last provisioning revision that the edge store holds.")
-sync_lag = Gauge("holdfast_sync_lag_revisions", "Provisioning revisions that PostgreSQL has and the edge store has not.")
+sync_lag = Gauge("holdfast_sync_lag_revisions", "Provisioning revisions that the edge store still lacks.")
 sync_caught_up = Gauge("holdfast_sync_caught_up", "1 once the edge store holds every provisioning row.")
 sync_last_success = Gauge(
     "holdfast_sync_last_success_timestamp_seconds", "When the edge store was last known to hold everything (UTC)."
@@ -34,7 +34,7 @@ sync_batch = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
 )
 sync_refused = Counter(
-    "holdfast_sync_rows_refused_total", "Provisioning rows that the edge store could not hold, by relation.", ["relation"]
+    "holdfast_sync_rows_refused_total", "Provisioning rows the edge store could not hold, by relation.", ["relation"]
 )
 journal_backlog = Gauge("holdfast_journal_backlog_rows", "Journal rows that PostgreSQL has not confirmed.")
 journal_backlog_age = Gauge("holdfast_journal_backlog_age_seconds", "Age of the oldest journal row not yet confirmed.")

@@ -54,6 +54,8 @@ class Kamailio:
     http_port: int = 9102  # xhttp_prom
     #: rtpengine's control socket, e.g. "udp:127.0.0.1:2223"; empty: media is never relayed
     rtpengine: str = ""
+    #: sip:host:port that emergency calls go to when the routing code itself fails (route[EMERGENCY_FALLBACK])
+    fallback_trunk: str = ""
     #: host:port of a HEP v3 collector that every SIP message is mirrored to; empty: none
     hep_collector: str = ""
 
@@ -142,9 +144,7 @@ def load(path: Path | None = None) -> Settings:
 
 def from_document(document: dict[str, Any], path: Path) -> Settings:
     """Check a parsed settings document; every table and key must be known and of its type."""
-    tables: dict[str, Any] = {
-        table.name: table.type for table in fields(Settings) if table.name != "path"
-    }
+    tables: dict[str, Any] = {table.name: table.type for table in fields(Settings) if table.name != "path"}
     unknown = sorted(set(document) - set(tables))
     if unknown:
         raise SettingsError(f"{path}: unknown table [{unknown[0]}]", mend=f"known tables: {', '.join(tables)}")

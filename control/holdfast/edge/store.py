@@ -192,7 +192,9 @@ class EdgeStore:
         return tuple(lease for lease in found if rules.state(lease, now) is not LeaseState.OVER)
 
     def open_calls(self) -> tuple[OpenCall, ...]:
-        rows = self._rows("select call_id, lease_id, kind, tenant_id, started_at from emergency_call order by started_at")
+        rows = self._rows(
+            "select call_id, lease_id, kind, tenant_id, started_at from emergency_call order by started_at"
+        )
         return tuple(OpenCall(row[0], row[1], CallKind(row[2]), row[3], row[4]) for row in rows)
 
     def _leases(self, condition: str, parameters: tuple[object, ...], now: Moment) -> tuple[Lease, ...]:
@@ -330,10 +332,10 @@ class EdgeStore:
             window_s=pool.window_s, rest_s=pool.rest_s, first_dial_at=now.wall_s, last_end_at=None,
             marked_at=now.wall_s, boot_id=now.boot_id, boottime_s=now.boottime_s,
         )  # fmt: skip
-        row = _lease_row(lease)
-        marks = ", ".join("?" * len(row))
-        self._db.execute(f"insert into lease ({', '.join(row)}) values ({marks})", tuple(row.values()))  # noqa: S608
-        self._journal("lease", row, now)
+        values = _lease_row(lease)
+        marks = ", ".join("?" * len(values))
+        self._db.execute(f"insert into lease ({', '.join(values)}) values ({marks})", tuple(values.values()))  # noqa: S608
+        self._journal("lease", values, now)
         return lease
 
     def _mark(self, lease_id: str, now: Moment, *, ended: bool) -> None:

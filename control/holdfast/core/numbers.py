@@ -1,0 +1,93 @@
+"""What was dialled: from a Request-URI to digits, and from digits to an emergency number, a test or neither."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from holdfast.core.country import PLANS, EmergencyPlan
+from holdfast.core.model import CallKind
+
+#: RFC 5031 §4.2: the sos service and its sub-services; "urn:service:sosx" or "urn:service:counseling" are not.
+_SOS = re.compile(r"urn:service:sos(\.[a-z0-9-]+)*", re.IGNORECASE)
+_TEST_SOS = re.compile(r"urn:service:test\.sos(\.[a-z0-9-]+)*", re.IGNORECASE)  # RFC 6881 ED-77
+_E164 = re.compile(r"\+[1-9][0-9]{2,14}")
+#: Visual separators of a global or local number, RFC 3966 §5.1.1. ASCII only: a full-width digit is not a digit here.
+_SEPARATORS = re.compile(r"[-.() ]")
+_DIALLED = re.compile(r"\+?[0-9*#]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyMatch:
+    """A dialled string that reaches an emergency service: `sent` goes to the PSAP, `dialled` is what was matched."""
+
+    kind: CallKind
+    dialled: str
+    sent: str
+    country: str
+
+
+def dialled_from_uri(uri: str) -> str:
+    """The digits of a Request-URI, or the service URN itself in lower case; "" when it names no number.
+
+    Understands sip:, sips: and tel: with phone-context, RFC 4967 dial strings, visual separators and percent-encoding.
+    """
+    scheme, _, rest = uri.partition(":")
+    scheme = scheme.lower()
+    if scheme == "urn":
+        return uri.lower()
+    if scheme in ("sip", "sips"):
+        user = rest.partition("@")[0] if "@" in rest else ""
+    elif scheme == "tel":
+        user = rest
+    else:
+        return ""
+    # Parameters first: a percent-encoded ";" belongs to the number and then spoils it, as it should.
+    user = user.partition(";")[0].partition(":")[0]
+    digits = _SEPARATORS.sub("", unquote(user, errors="replace"))
+    return digits if _DIALLED.fullmatch(digits) else ""
+
+
+def match_emergency(dialled: str, country: str) -> EmergencyMatch | None:
+    """Whether `dialled` (see dialled_from_uri) is an emergency or test number in `country` (ISO 3166-1 alpha-2)."""
+    plan = PLANS.get(country)
+    if plan is None:
+        return None
+    if _SOS.fullmatch(dialled):
+        return EmergencyMatch(CallKind.EMERGENCY, dialled, next(iter(plan.emergency.values())), country)
+    if _TEST_SOS.fullmatch(dialled):
+        return EmergencyMatch(CallKind.READBACK, dialled, dialled, country)
+    for digits in _local_forms(dialled, plan):
+        if digits in plan.emergency:
+            return EmergencyMatch(CallKind.EMERGENCY, dialled, plan.emergency[digits], country)
+        if digits in plan.readback:
+            return EmergencyMatch(CallKind.READBACK, dialled, digits, country)
+    return None
+
+
+def _local_forms(dialled: str, plan: EmergencyPlan) -> tuple[str, ...]:
+    """Phones that always dial E.164 make +911 or +1911 of 911, and +44999 of 999."""
+    if not dialled.startswith("+"):
+        return (dialled,)
+    bare = dialled[1:]
+    return (bare, bare.removeprefix(plan.calling_code))
+
+
+def may_be_emergency(dialled: str) -> bool:
+    """Whether any served country would call this an emergency or a test: the sieve before the caller is known."""
+    return any(match_emergency(dialled, country) for country in PLANS)
+
+
+def e164(text: str, country: str) -> str | None:
+    """A dialled or received number as +E.164, reading national forms of the North American plan in its countries."""
+    digits = _SEPARATORS.sub("", text)
+    if _E164.fullmatch(digits):
+        return digits
+    plan = PLANS.get(country)
+    if plan is None or not (digits.isascii() and digits.isdigit()):
+        return None
+    if plan.calling_code == "1":
+        if len(digits) == 10 and digits[0] in "23456789":
+            return f"+1{digits}"
+        if len(digits) == 11 and digits[0] == "1":
+            return f"+{digits}"
+    return f"+{plan.calling_code}{digits[1:]}" if digits.startswith("0") and len(digits) > 6 else None

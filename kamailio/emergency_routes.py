@@ -1,0 +1,91 @@
+"""Kamailio's callbacks. Each reads as the story of a call; the steps are in kemi/."""
+
+from holdfast.core import numbers
+from kemi import callback, callers, dialogs, emergency, ksr, media, media_server, ordinary
+from kemi.context import config
+from kemi.guard import guarded, nothing
+
+
+class Routes:
+    """One object per Kamailio process; Kamailio calls its ksr_* methods."""
+
+    def child_init(self, _rank: int) -> int:
+        return 0
+
+    @guarded(ksr.native_fallback)
+    def ksr_request_route(self, _message: object) -> None:
+        request = ksr.request()
+        ksr.answer_where_it_came_from()
+        # An emergency call is known before any check, limit, authentication or dial plan could stop it.
+        dialled = numbers.dialled_from_uri(request.uri)
+        initial_invite = request.method == "INVITE" and not ksr.has_to_tag()
+        perhaps_emergency = initial_invite and numbers.may_be_emergency(dialled)
+        if not perhaps_emergency and not (ksr.hops_left() and ksr.well_formed()):
+            return
+        if request.method == "CANCEL":
+            if ksr.known_transaction():
+                ksr.relay()
+            return
+        if request.method != "ACK" and ksr.is_retransmission():
+            return
+        source = callers.origin(request)
+        callers.strip_what_only_we_may_say(source)
+        if ksr.has_to_tag():
+            dialogs.route(request)
+            return
+        ksr.remove_preloaded_routes()
+        media.note_nat(request)
+        if perhaps_emergency and not source.media_server and emergency.route(request, source, dialled):
+            return
+        if initial_invite and source.trusted and callback.is_callback_number(dialled):
+            callback.route_from(source, request, dialled)
+        elif request.method == "INVITE":
+            ordinary.call(request, source)
+        elif request.method == "REGISTER":
+            ordinary.register(request)
+        elif request.method != "ACK":
+            ordinary.keepalive_or_message(request, source)
+
+    @guarded(nothing)
+    def ksr_reply_route(self, _message: object) -> None:
+        """Defined because Kamailio 5.6 poisons a worker without it."""
+
+    @guarded(nothing)
+    def ksr_onsend_route(self, _message: object) -> None:
+        """Defined because Kamailio 5.6 poisons a worker without it."""
+
+    @guarded(nothing)
+    def ksr_reply_media(self, _message: object) -> None:
+        media.answer()
+
+    @guarded(nothing)
+    def ksr_branch_media_server(self, _message: object) -> None:
+        media_server.tell()
+
+    @guarded(nothing)
+    def ksr_failure_trunk(self, _message: object) -> None:
+        emergency.trunk_failed(ksr.request())
+
+    @guarded(nothing)
+    def ksr_failure_readback(self, _message: object) -> None:
+        emergency.readback_failed(ksr.request())
+
+    @guarded(nothing)
+    def ksr_failure_callback(self, _message: object) -> None:
+        callback.media_failed(ksr.request())
+
+    @guarded(nothing)
+    def ksr_dialog_event(self, _message: object, event: str) -> None:
+        dialogs.ended(event)
+
+    @guarded(ksr.refuse_http)
+    def ksr_xhttp_event(self, _message: object, _event: str) -> None:
+        if ksr.to_this_port(config().http_port):
+            ksr.serve_metrics()
+        else:
+            ksr.refuse_http()
+
+
+def mod_init() -> Routes:
+    """Called once by Kamailio's app_python3."""
+    return Routes()

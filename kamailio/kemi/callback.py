@@ -1,0 +1,147 @@
+"""A call to a callback number: marked, handed to the media server, and brought to whoever holds the number.
+
+It bypasses do-not-disturb, forwarding, inbound permission and presence (D4): none of them is even looked at.
+"""
+
+from holdfast.core import lease as rules
+from holdfast.core.headers import SipUri
+from holdfast.core.lease import Lease, LeaseState
+from holdfast.errors import EdgeStoreUnavailable
+from kemi import ksr, media, media_server
+from kemi.callers import Origin
+from kemi.context import alarm, now, store
+from kemi.emergency import end
+from kemi.identity import DIALOG_MARK
+from kemi.ksr import Request
+
+DEVICE_ANSWERS_WITHIN_MS = 2_000
+DEVICE_RINGS_FOR_MS = 60_000
+#: The controller's announcements and attempts take their time; the media server ends the call itself.
+CALLBACK_LASTS_AT_MOST_MS = 300_000
+
+
+def is_callback_number(number: str) -> bool:
+    try:
+        return store().is_pool_number(number)
+    except EdgeStoreUnavailable as error:
+        alarm("edge_store_unavailable", str(error))
+        return bool(ksr.table_get("holders", number))
+
+
+def route_from(source: Origin, request: Request, number: str) -> None:
+    """A call to a callback number: the PSAP's, from a trunk, or the media server's leg towards the phones."""
+    if source.media_server:
+        deliver_leg(request, number)
+    else:
+        route(request, number)
+
+
+def route(request: Request, number: str) -> None:
+    """A trunk calls a callback number: mark it and give it to the media server, which rings the holder's devices."""
+    try:
+        leases = store().begin_callback(request.call_id, number, now())
+        known = bool(leases)
+    except EdgeStoreUnavailable as error:
+        alarm("edge_store_unavailable", str(error))
+        known = bool(ksr.table_get("holders", number))
+    if not known:
+        ksr.count("holdfast_edge_callbacks_total", "not_leased")
+        ksr.reply(404, "Not Found", "This number is lent to nobody.")
+        return
+    ksr.new_transaction()
+    ksr.track_dialog()
+    _mark()
+    ksr.record_route(f"{DIALOG_MARK}={number}")
+    ksr.remember("callback", number)
+    if media_server.send(
+        "callback", number, lasts_at_most_ms=CALLBACK_LASTS_AT_MOST_MS, on_failure="ksr_failure_callback"
+    ):
+        ksr.count("holdfast_edge_callbacks_total", "media_server")
+    else:
+        deliver_directly(request)
+
+
+def media_failed(request: Request) -> None:
+    """A failure route: the media server is gone or refused; the call goes straight to the phone."""
+    if ksr.cancelled():
+        return
+    alarm("media_server_failed", f"a callback is delivered without the media server ({ksr.failure_code()})")
+    deliver_directly(request)
+
+
+def deliver_directly(request: Request) -> None:
+    number = ksr.recall("callback")
+    if not deliver(number):
+        ksr.reply_final(480, "Temporarily Unavailable", "The caller's phone cannot be reached.")
+        end(request.call_id, "unreachable")
+    else:
+        ksr.count("holdfast_edge_callbacks_total", "direct")
+
+
+def deliver_leg(request: Request, number: str) -> None:
+    """The media server's leg towards the phones."""
+    ksr.new_transaction()
+    ksr.remove_headers_like("^X-Holdfast")
+    _mark()
+    ksr.record_route()
+    if not deliver(number):
+        ksr.reply_final(480, "Temporarily Unavailable", "The caller's phone cannot be reached.")
+
+
+def deliver(number: str) -> bool:
+    """Ring whoever holds the number: every registered device of theirs, or else where their call came from."""
+    try:
+        leases = store().leases_on(number, now())
+    except EdgeStoreUnavailable as error:
+        alarm("edge_store_unavailable", str(error))
+        leases = ()
+        uri, _, next_hop = ksr.table_get("holders", number).partition("|")
+        reached = bool(next_hop) and _point_at(uri, next_hop)
+    else:
+        reached = _ring_holders(leases)
+    if not reached:
+        alarm("callback_unreachable", f"a callback found no device ({len(leases)} holders)")
+        return False
+    ksr.timers(unanswered_ms=DEVICE_ANSWERS_WITHIN_MS, ringing_ms=DEVICE_RINGS_FOR_MS)
+    ksr.keep_forking_on_6xx()
+    media.offer()
+    return ksr.relay()
+
+
+def _ring_holders(leases: tuple[Lease, ...]) -> bool:
+    """Point the request at the first holder's devices; on a shared number (N3), add every other holder's."""
+    moment = now()
+    aors = [aor for lease in leases if (aor := _aor_to_ring(lease, rules.state(lease, moment)))]
+    if aors and ksr.lookup(aors[0]):
+        for aor in aors[1:]:
+            ksr.lookup_also(aor)
+        return True
+    for index, aor in enumerate(aors[1:], start=1):
+        if ksr.lookup(aor):
+            for other in aors[index + 1 :]:
+                ksr.lookup_also(other)
+            return True
+    return any(_point_at(lease.contact_uri, lease.source_uri) for lease in leases)
+
+
+def _aor_to_ring(lease: Lease, state: LeaseState) -> str | None:
+    """N3: while a number rests, its callback is the security desk's, where there is one."""
+    if state is LeaseState.RESTING and lease.tenant_id is not None:
+        tenant = store().tenant(lease.tenant_id)
+        if tenant and tenant.security_desk:
+            return tenant.security_desk
+    return lease.aor
+
+
+def _point_at(uri: str, next_hop: str) -> bool:
+    if SipUri.parse(uri) is None:
+        return False
+    ksr.set_uri(uri)
+    ksr.set_next_hop(next_hop)
+    return True
+
+
+def _mark() -> None:
+    """RFC 7090: this is a PSAP's callback, whoever marked it or did not."""
+    ksr.remove_header("Priority")
+    ksr.add_header("Priority", "psap-callback")

@@ -1,0 +1,180 @@
+"""An emergency call or its test: lend a callback number, rewrite what leaves, relay, and walk the trunks.
+
+Nothing here waits for anything but this node's disk, and nothing that fails here stops the call.
+"""
+
+from holdfast.core.lease import Lease
+from holdfast.core.model import Caller, CallKind
+from holdfast.core.numbers import EmergencyMatch, match_emergency
+from holdfast.core.plan import Facts, Refusal, RoutePlan, plan
+from holdfast.errors import EdgeStoreUnavailable
+from kemi import callers, identity, ksr, media, media_server
+from kemi.callers import Origin
+from kemi.context import alarm, network, now, store
+from kemi.ksr import Request
+
+TRUNK_ANSWERS_WITHIN_MS = 3_000
+PSAP_ANSWERS_WITHIN_MS = 120_000
+#: Final answers that are the called party's own decision (RFC 3261 §21.4.20, §21.6): another trunk would ask it again.
+CALLED_PARTY_DECIDED = (486, 600, 603, 604, 606)
+
+
+def route(request: Request, source: Origin, dialled: str) -> bool:
+    """Take an INVITE that may be for an emergency number. False: in the caller's country it is an ordinary number."""
+    try:
+        caller = callers.identify(request, source, store())
+        match = match_emergency(dialled, callers.country_of(caller))
+        if match is None:
+            return False
+        owns_number = caller.tenant is None or store().owns_outbound_number(caller.tenant.id)
+    except EdgeStoreUnavailable as error:
+        alarm("edge_store_unavailable", str(error))
+        return _without_store(request, dialled)
+    ksr.new_transaction()
+    ksr.drop_credentials()
+    decision = plan(Facts(match, caller, owns_number, network().trunks, network().pools))
+    if isinstance(decision, Refusal):
+        _refuse(decision, match, caller)
+        return True
+    ksr.track_dialog()
+    lease = _lend(request, caller, decision)
+    if decision.kind is CallKind.READBACK:
+        _to_readback(request, lease)
+    else:
+        _to_psap(request, caller, decision, lease)
+    return True
+
+
+def _refuse(refusal: Refusal, match: EmergencyMatch, caller: Caller) -> None:
+    ksr.count("holdfast_edge_refusals_total", refusal.reason)
+    ksr.count("holdfast_edge_emergency_calls_total", match.kind, "refused")
+    try:
+        tenant_id = caller.tenant.id if caller.tenant else None
+        details = {"reason": refusal.reason, "code": refusal.code, "tenant_id": tenant_id, "kind": match.kind}
+        store().note("refusal", details, now())
+    except EdgeStoreUnavailable as error:
+        alarm("edge_store_unavailable", str(error))
+    ksr.reply(refusal.code, refusal.phrase, refusal.text)
+
+
+def _lend(request: Request, caller: Caller, decision: RoutePlan) -> Lease | None:
+    """A callback number for this caller, durable before the INVITE leaves; None when there is none to be had."""
+    try:
+        lease = store().begin_call(request.call_id, decision.kind, caller, decision.pools, now())
+    except EdgeStoreUnavailable as error:
+        alarm("edge_store_unavailable", str(error))
+        return None
+    if lease is None:
+        alarm("pool_empty", "no callback number could be lent; the call goes on with the caller's own number")
+    else:
+        ksr.table_set("holders", lease.number, f"{caller.contact_uri}|{caller.source_uri}")
+    return lease
+
+
+def _to_psap(request: Request, caller: Caller, decision: RoutePlan, lease: Lease | None) -> None:
+    own_number = caller.subscriber.number if caller.subscriber else None
+    shown = lease.number if lease else own_number
+    if shown:
+        identity.show_only(shown, request)
+    ksr.record_route(f"{identity.DIALOG_MARK}={shown}" if shown else "")
+    ksr.set_uri(f"sip:{decision.sent}@{decision.trunks[0].host}:{decision.trunks[0].port}")
+    _remember_trunks([trunk.uri for trunk in decision.trunks])
+    ksr.remember("number", decision.sent)
+    media.offer()
+    if not try_next_trunk():
+        give_up(request)
+    else:
+        ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "with_lease" if lease else "without_lease")
+
+
+def _remember_trunks(uris: list[str]) -> None:
+    ksr.remember("trunks", " ".join(uris))
+
+
+def try_next_trunk() -> bool:
+    """Relay to the next trunk of the plan that a message can be sent to at all. False: there is none left."""
+    while remaining := ksr.recall("trunks").split():
+        _remember_trunks(remaining[1:])
+        next_hop = remaining[0]
+        ksr.set_uri(f"sip:{ksr.recall('number')}@{next_hop.removeprefix('sip:').partition(';')[0]}")
+        ksr.set_next_hop(next_hop)
+        ksr.timers(unanswered_ms=TRUNK_ANSWERS_WITHIN_MS, ringing_ms=PSAP_ANSWERS_WITHIN_MS)
+        ksr.on_failure("ksr_failure_trunk")
+        if ksr.relay():
+            return True
+        alarm("trunk_unreachable", f"trunk {next_hop} cannot be sent to")
+    return False
+
+
+def give_up(request: Request) -> None:
+    """No trunk took the call. Its number stays lent: the PSAP may have seen it."""
+    alarm("emergency_call_failed", "no trunk took an emergency call")
+    ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "failed")
+    ksr.reply_final(
+        503, "Emergency Service Failed", "No trunk could take the call. Use another phone to call for help."
+    )
+    end(request.call_id, "no_trunk")
+
+
+def trunk_failed(request: Request) -> None:
+    """A failure route: the next trunk, unless the caller hung up or the called party itself decided."""
+    if ksr.cancelled() or ksr.failure_code() in CALLED_PARTY_DECIDED:
+        return
+    ksr.count("holdfast_edge_trunk_failovers_total")
+    if not try_next_trunk():
+        give_up(request)
+
+
+def _to_readback(request: Request, lease: Lease | None) -> None:
+    if lease is None:
+        ksr.reply(503, "No Callback Number", "No callback number is free to be read back. Try again later.")
+        end(request.call_id, "pool_empty")
+        return
+    ksr.record_route(f"{identity.DIALOG_MARK}={lease.number}")
+    media.offer()
+    if media_server.send(
+        "readback", lease.number, lasts_at_most_ms=PSAP_ANSWERS_WITHIN_MS, on_failure="ksr_failure_readback"
+    ):
+        ksr.count("holdfast_edge_emergency_calls_total", CallKind.READBACK, "with_lease")
+    else:
+        readback_failed(request)
+
+
+def readback_failed(request: Request) -> None:
+    if ksr.cancelled():
+        return
+    ksr.count("holdfast_edge_emergency_calls_total", CallKind.READBACK, "failed")
+    text = "The announcement cannot be played: the media server does not answer. Emergency calls still work."
+    ksr.reply_final(503, "Announcement Not Available", text)
+    end(request.call_id, "media_server_gone")
+
+
+def _without_store(request: Request, dialled: str) -> bool:
+    """The outage path: no lease, the caller's own number, the trunks as they were last known."""
+    match = next(filter(None, (match_emergency(dialled, country) for country in ("US", "GB", "DK"))), None)
+    if match is None:
+        return False
+    if match.kind is CallKind.READBACK:
+        ksr.reply(503, "Announcement Not Available", "This node cannot read its store. Emergency calls still work.")
+        return True
+    trunks = [trunk.uri for trunk in network().trunks if trunk.emergency]
+    if not trunks:
+        ksr.native_fallback()
+        return True
+    ksr.new_transaction()
+    ksr.record_route()
+    _remember_trunks(trunks)
+    ksr.remember("number", match.sent)
+    if try_next_trunk():
+        ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "without_store")
+    else:
+        give_up(request)
+    return True
+
+
+def end(call_id: str, reason: str) -> None:
+    """The call is over, however it ended: its window starts again (N2). Saying so twice is harmless."""
+    try:
+        store().end_call(call_id, now(), reason=reason)
+    except EdgeStoreUnavailable as error:
+        alarm("edge_store_unavailable", str(error))

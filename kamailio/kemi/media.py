@@ -1,0 +1,34 @@
+"""NAT: who is behind one, and media relayed by rtpengine for them. Without rtpengine the call goes on directly."""
+
+from kemi import ksr
+from kemi.context import config
+from kemi.ksr import Request
+
+
+def note_nat(request: Request) -> None:
+    """Remember that this call's sender is behind NAT, and have its later requests come back the way they came."""
+    if request.method in ("INVITE", "UPDATE") and ksr.behind_nat():
+        ksr.mark_nat_call()
+
+
+def offer() -> None:
+    """Before an INVITE leaves: relay its media if either side is behind NAT."""
+    ksr.on_reply("ksr_reply_media")
+    if ksr.nat_involved():
+        ksr.relay_media(has_rtpengine=config().has_rtpengine)
+
+
+def answer() -> None:
+    """A reply on its way back: the answer to an offer that was relayed, and the callee's Contact behind its NAT."""
+    if ksr.nat_involved():
+        ksr.relay_media(has_rtpengine=config().has_rtpengine)
+        ksr.add_contact_alias()
+
+
+def follow(request: Request) -> None:
+    """A later request of a call: a new offer, or the end of what is relayed (unknown calls are ignored there)."""
+    if request.method in ("INVITE", "UPDATE"):
+        note_nat(request)
+        offer()
+    elif request.method == "BYE":
+        ksr.relay_media(has_rtpengine=config().has_rtpengine)

@@ -8,7 +8,7 @@
 -- (Unix epoch); times of this database are timestamptz. Run inside one transaction as holdfast_owner (see roles.sql).
 
 create schema holdfast;
-set search_path = holdfast, pg_temp;
+set local search_path = holdfast, pg_temp;
 
 create table schema_migration (
     version    integer     primary key check (version > 0),
@@ -381,7 +381,7 @@ create index journal_call_ended on journal ((payload ->> 'call_id')) where kind 
 create index journal_lease_erased on journal ((payload ->> 'id')) where kind = 'lease_erased';
 
 -- a call whose end nobody saw counts as in progress for this long: core.lease.MAX_CALL_S
-create function max_call_s() returns integer language sql immutable return 14400;
+create function max_call_s() returns integer language sql immutable return 86400;
 
 create function epoch_now() returns double precision
     language sql stable return extract(epoch from clock_timestamp())::double precision;

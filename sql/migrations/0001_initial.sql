@@ -2,7 +2,7 @@
 -- Why each thing is there stands in sql/schema.sql.
 
 create schema holdfast;
-set search_path = holdfast, pg_temp;
+set local search_path = holdfast, pg_temp;
 
 create table schema_migration (
     version    integer     primary key check (version > 0),
@@ -311,7 +311,7 @@ create index journal_call_started on journal ((payload ->> 'lease_id')) where ki
 create index journal_call_ended on journal ((payload ->> 'call_id')) where kind = 'call_ended';
 create index journal_lease_erased on journal ((payload ->> 'id')) where kind = 'lease_erased';
 
-create function max_call_s() returns integer language sql immutable return 14400;
+create function max_call_s() returns integer language sql immutable return 86400;
 
 create function epoch_now() returns double precision
     language sql stable return extract(epoch from clock_timestamp())::double precision;

@@ -1,7 +1,7 @@
 """Kamailio's callbacks. Each reads as the story of a call; the steps are in kemi/."""
 
 from holdfast.core import numbers
-from kemi import callback, callers, dialogs, emergency, ksr, media, media_server, ordinary
+from kemi import callback, callers, dialogs, emergency, identity, ksr, media, media_server, ordinary
 from kemi.context import config
 from kemi.guard import guarded, nothing
 
@@ -20,7 +20,7 @@ class Routes:
         dialled = numbers.dialled_from_uri(request.uri)
         initial_invite = request.method == "INVITE" and not ksr.has_to_tag()
         perhaps_emergency = initial_invite and numbers.may_be_emergency(dialled)
-        if not perhaps_emergency and not (ksr.hops_left() and ksr.well_formed()):
+        if not ksr.hops_left() or not (perhaps_emergency or ksr.well_formed()):
             return
         if request.method == "CANCEL":
             if ksr.known_transaction():
@@ -31,7 +31,7 @@ class Routes:
         source = callers.origin(request)
         callers.strip_what_only_we_may_say(source)
         if ksr.has_to_tag():
-            dialogs.route(request)
+            dialogs.route(request, source)
             return
         ksr.remove_preloaded_routes()
         media.note_nat(request)
@@ -56,6 +56,7 @@ class Routes:
 
     @guarded(nothing)
     def ksr_reply_media(self, _message: object) -> None:
+        identity.clean_reply()
         media.answer()
 
     @guarded(nothing)

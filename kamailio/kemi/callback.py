@@ -7,11 +7,11 @@ from holdfast.core import lease as rules
 from holdfast.core.headers import SipUri
 from holdfast.core.lease import Lease, LeaseState
 from holdfast.errors import EdgeStoreUnavailable
-from kemi import ksr, media, media_server
+from kemi import identity, ksr, media, media_server
 from kemi.callers import Origin
 from kemi.context import alarm, now, store
 from kemi.emergency import end
-from kemi.identity import DIALOG_MARK
+from kemi.identity import CALLBACK_MARK
 from kemi.ksr import Request
 
 DEVICE_ANSWERS_WITHIN_MS = 2_000
@@ -31,7 +31,7 @@ def is_callback_number(number: str) -> bool:
 def route_from(source: Origin, request: Request, number: str) -> None:
     """A call to a callback number: the PSAP's, from a trunk, or the media server's leg towards the phones."""
     if source.media_server:
-        deliver_leg(request, number)
+        deliver_leg(number)
     else:
         route(request, number)
 
@@ -51,7 +51,7 @@ def route(request: Request, number: str) -> None:
     ksr.new_transaction()
     ksr.track_dialog()
     _mark()
-    ksr.record_route(f"{DIALOG_MARK}={number}")
+    ksr.record_route(f"{CALLBACK_MARK}={number}")
     ksr.remember("callback", number)
     if media_server.send(
         "callback", number, lasts_at_most_ms=CALLBACK_LASTS_AT_MOST_MS, on_failure="ksr_failure_callback"
@@ -71,6 +71,7 @@ def media_failed(request: Request) -> None:
 
 def deliver_directly(request: Request) -> None:
     number = ksr.recall("callback")
+    identity.mask_replies(number)
     if not deliver(number):
         ksr.reply_final(480, "Temporarily Unavailable", "The caller's phone cannot be reached.")
         end(request.call_id, "unreachable")
@@ -78,7 +79,7 @@ def deliver_directly(request: Request) -> None:
         ksr.count("holdfast_edge_callbacks_total", "direct")
 
 
-def deliver_leg(request: Request, number: str) -> None:
+def deliver_leg(number: str) -> None:
     """The media server's leg towards the phones."""
     ksr.new_transaction()
     ksr.remove_headers_like("^X-Holdfast")

@@ -1,16 +1,13 @@
 """Requests inside a dialog, and what happens when a dialog ends."""
 
-import re
-
 from kemi import emergency, identity, ksr, media
+from kemi.callers import Origin
 from kemi.ksr import Request
 
-_MARKED = re.compile(rf";{identity.DIALOG_MARK}=(\+[0-9]{{3,15}})\b")
 
-
-def route(request: Request) -> None:
-    """Follow the dialog's route set; clean what the caller of an emergency call sends, as its INVITE was cleaned."""
-    routes = ksr.read("$hdr(Route)")
+def route(request: Request, source: Origin) -> None:
+    """Follow the dialog's route set; what the caller of an emergency call sends is cleaned as its INVITE was."""
+    mark = identity.mark_of(ksr.read("$hdr(Route)"))
     if not ksr.loose_route():
         if request.method == "ACK":
             if ksr.known_transaction():
@@ -19,12 +16,13 @@ def route(request: Request) -> None:
         ksr.reply(481, "Call Does Not Exist")
         return
     ksr.follow_contact_alias()
-    marked = _MARKED.search(routes)
-    if marked:
+    if mark:
         if request.method == "BYE":
             emergency.end(request.call_id, "bye")
-        if ksr.from_the_caller():
-            identity.hide_identity(request, marked[1])
+        if ksr.from_the_caller() == mark.is_callback:
+            identity.mask_replies(mark.callback_number)
+        elif not source.media_server:
+            identity.hide(request, mark.callback_number)
     media.follow(request)
     if not ksr.relay() and request.method != "ACK":
         ksr.reply(503, "Not Reachable")

@@ -76,7 +76,7 @@ def _to_psap(request: Request, caller: Caller, decision: RoutePlan, lease: Lease
     shown = lease.number if lease else own_number
     if shown:
         identity.show_only(shown, request)
-    ksr.record_route(f"{identity.DIALOG_MARK}={shown}" if shown else "")
+    ksr.record_route(f"{identity.EMERGENCY_MARK}={shown}" if shown else "")
     ksr.set_uri(f"sip:{decision.sent}@{decision.trunks[0].host}:{decision.trunks[0].port}")
     _remember_trunks([trunk.uri for trunk in decision.trunks])
     ksr.remember("number", decision.sent)
@@ -130,7 +130,7 @@ def _to_readback(request: Request, lease: Lease | None) -> None:
         ksr.reply(503, "No Callback Number", "No callback number is free to be read back. Try again later.")
         end(request.call_id, "pool_empty")
         return
-    ksr.record_route(f"{identity.DIALOG_MARK}={lease.number}")
+    ksr.record_route(f"{identity.EMERGENCY_MARK}={lease.number}")
     media.offer()
     if media_server.send(
         "readback", lease.number, lasts_at_most_ms=PSAP_ANSWERS_WITHIN_MS, on_failure="ksr_failure_readback"

@@ -1,31 +1,62 @@
 """What an emergency call says of its caller when it leaves: the callback number, and nothing else (A2)."""
 
+import re
+from dataclasses import dataclass
+
 from holdfast.core import headers
 from kemi import ksr
 from kemi.context import config
 from kemi.ksr import Request
 
-#: Marks the dialogs of emergency calls in Record-Route, so that their later requests are cleaned too.
-DIALOG_MARK = "hf"
+#: Mark the dialogs of emergency calls and of callbacks in Record-Route, with the callback number, so that their later
+#: requests are cleaned too, even after Kamailio was restarted.
+EMERGENCY_MARK = "hf"
+CALLBACK_MARK = "hc"
+_MARKED = re.compile(rf";({EMERGENCY_MARK}|{CALLBACK_MARK})=(\+[0-9]{{3,15}})(?![0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a Route header says of its dialog."""
+
+    callback_number: str
+    is_callback: bool
+
+
+def mark_of(route_header: str) -> Mark | None:
+    found = _MARKED.search(route_header)
+    return Mark(found[2], found[1] == CALLBACK_MARK) if found else None
 
 
 def show_only(callback_number: str, request: Request) -> None:
     """Rewrite a leaving INVITE: From, P-Asserted-Identity and Contact are the callback number's; the rest goes."""
-    hide_identity(request, callback_number)
+    hide(request, callback_number)
     uri = f"sip:{callback_number}@{config().address}"
     ksr.replace_from(uri)
     ksr.add_header("P-Asserted-Identity", f"<{uri}>")
     ksr.add_header("Priority", "emergency")
 
 
-def hide_identity(request: Request, callback_number: str) -> None:
-    """Remove every header by which the caller's equipment may name it; mask the Contact. Also for later requests."""
+def hide(message: Request, callback_number: str) -> None:
+    """Remove every header by which the caller's equipment may name it; mask the Contact. Requests and replies alike."""
     for name in headers.IDENTITY_HEADERS:
         ksr.remove_header(name)
     ksr.remove_headers_like("^[Xx]-")
-    if request.contact:
+    if message.contact:
         ksr.remove_header("Contact")
         contact = headers.public_contact(
-            request.contact, callback_number, request.address, request.port, request.transport
+            message.contact, callback_number, message.address, message.port, message.transport
         )
         ksr.add_header("Contact", contact)
+
+
+def mask_replies(callback_number: str) -> None:
+    """What the caller's phone answers to this request is cleaned in the reply route as well."""
+    ksr.remember("masked", callback_number)
+    ksr.on_reply("ksr_reply_media")
+
+
+def clean_reply() -> None:
+    number = ksr.recall("masked")
+    if number:
+        hide(ksr.request(), number)

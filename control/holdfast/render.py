@@ -1,0 +1,246 @@
+"""What `holdfast render` writes: the configuration of the programs that are not ours, from the one settings file.
+
+Every file appears whole or not at all (written beside its place, then renamed). Rendering twice gives the same files.
+"""
+
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from holdfast.errors import SettingsError
+from holdfast.settings import Settings
+
+#: The checkout (or copy of it) that this package runs from: the configuration lies beside the code, not in a wheel.
+_SOURCES = Path(__file__).resolve().parents[2]
+#: BCP 47 as a folder's name. Anything else below the prompts folder is not a language.
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_SECRET_BYTES = 32
+
+
+def esl_password(settings: Settings) -> str:
+    """The ESL password; a new random one is written to its file (mode 0600) if there is none yet.
+
+    Two processes that do this at once get the same one: the file is linked into place, which fails if it exists.
+    Raises SettingsError for a file that cannot be made or read, that others may read, or that is too short.
+    """
+    path = settings.media.esl_password_file
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _link_new(path, secrets.token_urlsafe(_SECRET_BYTES) + "\n")
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        raise SettingsError(
+            f"media.esl_password_file: {path}: {error.strerror}", mend="name a file that this user may write"
+        ) from error
+    if mode & stat.S_IRWXO:
+        raise SettingsError(
+            f"media.esl_password_file: {path} is open to every user of this machine", mend=f"run: chmod o= {path}"
+        )
+    return settings.media.esl_password()
+
+
+def freeswitch(settings: Settings, out_dir: Path) -> None:
+    """Write FreeSWITCH's whole configuration to `out_dir`, and make the folders that it writes to while it runs.
+
+    Languages are those whose folders lie in media.prompts_dir now: render again after adding one. Raises
+    SettingsError for a value that FreeSWITCH cannot be told, and for a folder that cannot be written.
+    """
+    variables = _vars_xml(_freeswitch_variables(settings))
+    source = _source("freeswitch/conf")
+    try:
+        for file in sorted(source.rglob("*.xml")):
+            _write(out_dir / file.relative_to(source), file.read_text(encoding="utf-8"))
+        _write(out_dir / "vars.xml", variables, mode=0o600)
+        # FreeSWITCH puts the configuration it has read, password and all, into its log folder.
+        for folder in (_log_dir(settings), _certs_dir(settings), _run_dir(settings), _db_dir(settings)):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"{error.filename}: {error.strerror}", mend="let this user write there, or name another folder"
+        ) from error
+
+
+def freeswitch_argv(settings: Settings, binary: Path, out_dir: Path) -> list[str]:
+    """The command line that runs FreeSWITCH in the foreground with the configuration rendered to `out_dir`.
+
+    -nf stays in the foreground; -nc reads no commands from standard input, where an end of file would spin. Without
+    -conf the sample configuration would listen on every address with a password that everybody knows.
+    """
+    argv = [str(binary), "-nf", "-nc", "-nonat"]
+    argv += ["-conf", str(out_dir), "-log", str(_log_dir(settings))]
+    argv += ["-run", str(_run_dir(settings)), "-db", str(_db_dir(settings))]
+    argv += ["-sounds", str(settings.media.prompts_dir), "-certs", str(_certs_dir(settings))]
+    modules = _modules_dir(binary)
+    return argv + (["-mod", str(modules)] if modules else [])
+
+
+def kamailio(settings: Settings, out_file: Path) -> None:
+    """Write the file that Kamailio is started with: this node's #!defines, then our kamailio.cfg."""
+    sip, media, node = settings.sip, settings.media, settings.node
+    host = f"[{sip.address}]" if ":" in sip.address else sip.address
+    quoted = {
+        "SCRIPT": str(_source("kamailio") / "emergency_routes.py"),
+        "EDGE_STORE": str(node.edge_store),
+        "RPC_SOCKET": str(node.run_dir / "kamailio.rpc"),
+        "CTL_SOCKET": f"unix:{node.run_dir / 'kamailio.ctl'}",
+        "SIP_HOSTPORT": f"{host}:{sip.port}",
+        "MEDIA_ADDRESS": media.address,
+        "MEDIA_PORT": str(media.sip_port),
+        "LANGUAGE": media.language,
+        "HTTP_PORT": str(settings.kamailio.http_port),
+        "FALLBACK_TRUNK": settings.kamailio.fallback_trunk,
+        "RTPENGINE": settings.kamailio.rtpengine,
+        "HEP_COLLECTOR": f"sip:{settings.kamailio.hep_collector}" if settings.kamailio.hep_collector else "",
+    }
+    bare = {
+        "LISTEN_UDP": f"udp:{host}:{sip.port}",
+        "LISTEN_TCP": f"tcp:{host}:{sip.port}",
+        "LISTEN_HTTP": f"tcp:{settings.kamailio.http_address}:{settings.kamailio.http_port}",
+        "WORKERS": str(sip.workers),
+        "SIP_DOMAIN": sip.domain,
+    }
+    lines = ["#!KAMAILIO", "# Generated by `holdfast render`; change the settings file instead."]
+    lines += [f"#!define {name} {value}" for name, value in bare.items()]
+    lines += [f'#!define {name} "{value}"' for name, value in quoted.items() if value]
+    lines += [f'include_file "{_source("kamailio") / "kamailio.cfg"}"', ""]
+    _write(out_file, "\n".join(lines))
+
+
+def kamailio_argv(settings: Settings, binary: Path, config_file: Path) -> list[str]:
+    """Kamailio's command line, in the foreground. Its Python finds our packages through PYTHONPATH (kamailio_env)."""
+    run = settings.node.run_dir
+    return [str(binary), "-DD", "-E", "-f", str(config_file), "-P", str(run / "kamailio.pid"), "-Y", str(run),
+            "-m", "256", "-M", "16"]  # fmt: skip
+
+
+def kamailio_env() -> dict[str, str]:
+    """What must stand in Kamailio's environment: its embedded Python needs `holdfast.core` and `holdfast.edge.store`."""
+    return {"PYTHONPATH": str(_source("control")), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _log_dir(settings: Settings) -> Path:
+    return settings.node.state_dir / "freeswitch" / "log"
+
+
+def _certs_dir(settings: Settings) -> Path:
+    # FreeSWITCH makes itself certificates at start, used or not; it must not need its own prefix to be writable.
+    return settings.node.state_dir / "freeswitch" / "certs"
+
+
+def _run_dir(settings: Settings) -> Path:
+    return settings.node.run_dir / "freeswitch"
+
+
+def _db_dir(settings: Settings) -> Path:
+    # Calls in progress stand in it; below run_dir it is memory on most systems and gone after a restart (D6).
+    return settings.node.run_dir / "freeswitch" / "db"
+
+
+def _modules_dir(binary: Path) -> Path | None:
+    """The modules beside the binary, wherever its tree was moved to; None: it knows them by itself."""
+    prefix = binary.resolve().parent.parent
+    for folder in (prefix / "lib" / "freeswitch" / "mod", prefix / "mod"):
+        if (folder / "mod_sofia.so").exists():
+            return folder
+    return None
+
+
+def _freeswitch_variables(settings: Settings) -> dict[str, str]:
+    media, controller, sip = settings.media, settings.controller, settings.sip
+    control_s = 60 + controller.callback_attempts * (controller.ring_s + 15)
+    return {
+        "holdfast_node": settings.node.name,
+        "holdfast_media_address": media.address,
+        "holdfast_sip_port": str(media.sip_port),
+        "holdfast_rtp_first_port": str(media.rtp_first_port),
+        "holdfast_rtp_last_port": str(media.rtp_last_port),
+        "holdfast_esl_port": str(media.esl_port),
+        "holdfast_esl_password": esl_password(settings),
+        "holdfast_edge": f"[{sip.address}]:{sip.port}" if ":" in sip.address else f"{sip.address}:{sip.port}",
+        "holdfast_edge_cidr": f"{sip.address}/128" if ":" in sip.address else f"{sip.address}/32",
+        "holdfast_controller": f"{controller.address}:{controller.port}",
+        # how long the controller may hold a call without a bridge before it counts as stalled
+        "holdfast_control_s": str(control_s),
+        "holdfast_ring_s": str(controller.ring_s),
+        "holdfast_attempts_in_ones": "1" * controller.callback_attempts,
+        "holdfast_prompts_dir": str(media.prompts_dir),
+        "holdfast_languages": "|".join(_languages(settings)),
+        "holdfast_language_by_default": media.language,
+        # FreeSWITCH's own: a call without RTP for this long (ms) has lost its BYE
+        "media_timeout": "60000",
+    }
+
+
+def _languages(settings: Settings) -> list[str]:
+    """The default language, and every folder of the prompts that is named like one."""
+    default = settings.media.language
+    if not _LANGUAGE.fullmatch(default):
+        raise SettingsError(
+            f"media.language: {default!r} is not a language tag", mend="use a tag such as en or pt-BR (BCP 47)"
+        )
+    folder = settings.media.prompts_dir
+    found = {entry.name for entry in folder.iterdir() if entry.is_dir()} if folder.is_dir() else set()
+    return sorted({default} | {name for name in found if _LANGUAGE.fullmatch(name)})
+
+
+def _vars_xml(variables: dict[str, str]) -> str:
+    lines = [
+        f'  <X-PRE-PROCESS cmd="set" data="{name}={_for_freeswitch(name, value)}"/>'
+        for name, value in variables.items()
+    ]
+    return "\n".join(["<include>", *lines, "</include>", ""])
+
+
+def _for_freeswitch(name: str, value: str) -> str:
+    """The value as XML text that survives the preprocessor, which pastes it unparsed into XML attributes."""
+    # "$" and "\" are expanded or swallowed, "!", "{", "|" and the like split file lists and dial strings.
+    if not value or value != value.strip() or re.search(r"[^\x20-\x7e\u00a0-\uffff]|[$\\{}!|^~,'\"]", _plain(name, value)):
+        raise SettingsError(
+            f"{name.removeprefix('holdfast_')}: FreeSWITCH cannot be told {value!r}",
+            mend="use letters, digits and plain punctuation in this setting",
+        )
+    return escape(value, {'"': "&quot;", "'": "&apos;"})
+
+
+def _plain(name: str, value: str) -> str:
+    return value.replace("|", "") if name == "holdfast_languages" else value
+
+
+def _source(folder: str) -> Path:
+    path = _SOURCES / folder
+    if not path.is_dir():
+        raise SettingsError(f"no folder {path}", mend="run Holdfast from its checkout: pip install -e <checkout>")
+    return path
+
+
+def _link_new(path: Path, text: str) -> None:
+    temporary = _temporary(path, text, 0o600)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass  # somebody else was first, and theirs is as good
+    finally:
+        temporary.unlink()
+
+
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _temporary(path, text, mode).replace(path)
+
+
+def _temporary(path: Path, text: str, mode: int) -> Path:
+    """A new file beside `path` with this text, on disk; never readable to more people than the finished one."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary

@@ -22,6 +22,7 @@ create table store (
     database_id    text,
     revision       integer not null default 0,    -- the last provisioning revision that was applied
     caught_up      integer not null default 0 check (caught_up in (0, 1)), -- 1 once every row has come down
+    network_version integer not null default 0,   -- counts changes of trunk_address, which no revision counts
     shipped_seq    integer not null default 0     -- journal rows up to here are confirmed by PostgreSQL
 ) strict;
 
@@ -85,6 +86,13 @@ create table trunk (
     source_addresses text not null,                -- JSON array of addresses or networks its calls come from
     enabled          integer not null
 ) strict;
+
+create table trunk_address (
+    -- what a trunk's host name stands for: the agent asks DNS ahead of time, so that no call waits for it
+    host        text primary key,
+    address     text not null,
+    resolved_at real not null
+) strict, without rowid;
 
 create table pool (
     id             integer primary key,

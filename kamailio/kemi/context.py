@@ -84,12 +84,12 @@ def store() -> EdgeStore:
 class Network:
     """The trunks and pools of one provisioning revision."""
 
-    key: tuple[str, int]
+    key: tuple[str, int, int]
     trunks: tuple[Trunk, ...]
     pools: tuple[Pool, ...]
 
 
-_network = Network(("", -1), (), ())
+_network = Network(("", -1, -1), (), ())
 
 
 def network() -> Network:
@@ -97,7 +97,7 @@ def network() -> Network:
     global _network
     try:
         info = store().info()
-        key = (info.store_id, info.revision)
+        key = (info.store_id, info.revision, info.network_version)
         if key != _network.key:
             _network = Network(key, store().trunks(), store().pools())
             first = next((trunk for trunk in _network.trunks if trunk.emergency), None)

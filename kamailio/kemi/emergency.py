@@ -4,7 +4,7 @@ Nothing here waits for anything but this node's disk, and nothing that fails her
 """
 
 from holdfast.core.lease import Lease
-from holdfast.core.model import Caller, CallKind
+from holdfast.core.model import Caller, CallKind, Trunk
 from holdfast.core.numbers import EmergencyMatch, match_emergency
 from holdfast.core.plan import Facts, Refusal, RoutePlan, plan
 from holdfast.errors import EdgeStoreUnavailable
@@ -77,9 +77,7 @@ def _to_psap(request: Request, caller: Caller, decision: RoutePlan, lease: Lease
     if shown:
         identity.show_only(shown, request)
     ksr.record_route(f"{identity.EMERGENCY_MARK}={shown}" if shown else "")
-    ksr.set_uri(f"sip:{decision.sent}@{decision.trunks[0].host}:{decision.trunks[0].port}")
-    _remember_trunks([trunk.uri for trunk in decision.trunks])
-    ksr.remember("number", decision.sent)
+    _remember_trunks(decision.sent, decision.trunks)
     media.offer()
     if not try_next_trunk():
         give_up(request)
@@ -87,16 +85,17 @@ def _to_psap(request: Request, caller: Caller, decision: RoutePlan, lease: Lease
         ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "with_lease" if lease else "without_lease")
 
 
-def _remember_trunks(uris: list[str]) -> None:
-    ksr.remember("trunks", " ".join(uris))
+def _remember_trunks(number: str, trunks: tuple[Trunk, ...]) -> None:
+    """Keep the plan with the transaction: the failure routes need neither the store nor a second decision."""
+    ksr.remember("trunks", " ".join(f"{trunk.uri_of(number)}|{trunk.uri}" for trunk in trunks))
 
 
 def try_next_trunk() -> bool:
     """Relay to the next trunk of the plan that a message can be sent to at all. False: there is none left."""
     while remaining := ksr.recall("trunks").split():
-        _remember_trunks(remaining[1:])
-        next_hop = remaining[0]
-        ksr.set_uri(f"sip:{ksr.recall('number')}@{next_hop.removeprefix('sip:').partition(';')[0]}")
+        ksr.remember("trunks", " ".join(remaining[1:]))
+        uri, _, next_hop = remaining[0].partition("|")
+        ksr.set_uri(uri)
         ksr.set_next_hop(next_hop)
         ksr.timers(unanswered_ms=TRUNK_ANSWERS_WITHIN_MS, ringing_ms=PSAP_ANSWERS_WITHIN_MS)
         ksr.on_failure("ksr_failure_trunk")
@@ -157,14 +156,13 @@ def _without_store(request: Request, dialled: str) -> bool:
     if match.kind is CallKind.READBACK:
         ksr.reply(503, "Announcement Not Available", "This node cannot read its store. Emergency calls still work.")
         return True
-    trunks = [trunk.uri for trunk in network().trunks if trunk.emergency]
+    trunks = tuple(trunk for trunk in network().trunks if trunk.emergency)
     if not trunks:
         ksr.native_fallback()
         return True
     ksr.new_transaction()
     ksr.record_route()
-    _remember_trunks(trunks)
-    ksr.remember("number", match.sent)
+    _remember_trunks(match.sent, trunks)
     if try_next_trunk():
         ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "without_store")
     else:

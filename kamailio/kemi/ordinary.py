@@ -3,7 +3,7 @@
 import random
 
 from holdfast.core import numbers
-from holdfast.core.model import Subscriber, Tenant, Trunk
+from holdfast.core.model import Subscriber, Tenant
 from kemi import callers, ksr, media
 from kemi.callers import Origin
 from kemi.context import config, network, store
@@ -120,7 +120,7 @@ def _forward(request: Request, callee: Subscriber, target: str) -> None:
 
 
 def _to_trunk(request: Request, caller: Subscriber, number: str) -> None:
-    trunks: list[Trunk] = [trunk for trunk in network().trunks if trunk.ordinary]
+    trunks = [trunk for trunk in network().trunks if trunk.ordinary]
     if not caller.outbound_enabled:
         ksr.reply(403, "Outbound Calls Disabled", "This user may not call outside.")
         return
@@ -132,7 +132,7 @@ def _to_trunk(request: Request, caller: Subscriber, number: str) -> None:
     ksr.remove_header("Remote-Party-ID")
     if caller.number:
         ksr.add_header("P-Asserted-Identity", f"<sip:{caller.number}@{config().address}>")
-    ksr.set_uri(f"sip:{number}@{trunks[0].host}:{trunks[0].port}")
+    ksr.set_uri(trunks[0].uri_of(number))
     ksr.set_next_hop(trunks[0].uri)
     _relay(request)
 

@@ -78,3 +78,12 @@ def address_matches(address: str, networks: tuple[str, ...]) -> bool:
     except ValueError:
         return False
     return any(source in ipaddress.ip_network(network, strict=False) for network in networks)
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

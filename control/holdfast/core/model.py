@@ -58,12 +58,21 @@ class Trunk:
     source_addresses: tuple[str, ...]
     emergency: bool  # of its group
     ordinary: bool  # of its group
+    #: what `host` stands for, looked up ahead of time; None: not known yet, so a call would have to wait for DNS
+    address: str | None = None
 
     @property
     def uri(self) -> str:
         """The next hop, as Kamailio's $du takes it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"sip:{host}:{self.port};transport={self.transport}"
+        return f"sip:{_host_in_uri(self.address or self.host)}:{self.port};transport={self.transport}"
+
+    def uri_of(self, number: str) -> str:
+        """The Request-URI of a call to `number` over this trunk, by its name."""
+        return f"sip:{number}@{_host_in_uri(self.host)}:{self.port}"
+
+
+def _host_in_uri(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +108,3 @@ class Caller:
     @property
     def verified(self) -> bool:
         return self.subscriber is not None or self.trunk is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An edge node, and where its Kamailio listens."""
-
-    id: int
-    name: str
-    sip_address: str
-    sip_port: int

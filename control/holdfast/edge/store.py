@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.core import lease as rules
+from holdfast.core.headers import is_address
 from holdfast.core.lease import Lease, LeaseState, Moment
-from holdfast.core.model import Caller, CallKind, Node, Pool, Subscriber, Tenant, Trunk
+from holdfast.core.model import Caller, CallKind, Pool, Subscriber, Tenant, Trunk
 from holdfast.errors import EdgeStoreUnavailable
 
 SCHEMA_FILE = Path(__file__).resolve().parents[3] / "sql" / "edge.sql"
@@ -95,6 +96,7 @@ class StoreInfo:
     revision: int
     caught_up: bool
     shipped_seq: int
+    network_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,8 @@ class EdgeStore:
     # Provisioning
 
     def info(self) -> StoreInfo:
-        row = self._rows("select store_id, node_id, revision, caught_up, shipped_seq from store")[0]
-        return StoreInfo(row[0], row[1], row[2], bool(row[3]), row[4])
+        row = self._rows("select store_id, node_id, revision, caught_up, shipped_seq, network_version from store")[0]
+        return StoreInfo(row[0], row[1], row[2], bool(row[3]), row[4], row[5])
 
     def subscriber(self, username: str, realm: str) -> Subscriber | None:
         return _one(self._rows("select * from subscriber where username = ? and realm = ?", (username, realm)))
@@ -163,17 +165,16 @@ class EdgeStore:
         return int(rows[0][0]) if rows else None
 
     def trunks(self) -> tuple[Trunk, ...]:
-        """Every enabled trunk, in the order they are tried."""
+        """Every enabled trunk, in the order they are tried; last those whose host name was never resolved."""
         rows = self._rows(
             """select t.id, t.trunk_group_id, t.name, t.host, t.port, t.transport, t.priority, t.weight,
-                      t.source_addresses, g.emergency, g.ordinary
+                      t.source_addresses, g.emergency, g.ordinary, a.address
                from trunk t join trunk_group g on g.id = t.trunk_group_id
+                            left join trunk_address a on a.host = t.host
                where t.enabled = 1 order by t.priority, t.weight desc, t.id"""
         )
-        return tuple(_trunk(row) for row in rows)
-
-    def nodes(self) -> tuple[Node, ...]:
-        return tuple(Node(**dict(row)) for row in self._rows("select * from node"))
+        trunks = (_trunk(row) for row in rows)
+        return tuple(sorted(trunks, key=lambda trunk: trunk.address is None))
 
     def pools(self) -> tuple[Pool, ...]:
         return tuple(Pool(**dict(row)) for row in self._rows("select * from pool order by id"))
@@ -389,5 +390,6 @@ def _trunk(row: sqlite3.Row) -> Trunk:
             "source_addresses": tuple(json.loads(values["source_addresses"])),
             "emergency": bool(values["emergency"]),
             "ordinary": bool(values["ordinary"]),
+            "address": values["address"] or (values["host"] if is_address(values["host"]) else None),
         }
     )

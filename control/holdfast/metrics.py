@@ -6,7 +6,7 @@ A label is a pool's name, a reason or a part's name: never a number, a person's 
 import logging
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from holdfast.errors import SettingsError
 
@@ -52,10 +52,10 @@ calls_presumed_ended = Counter(
 )
 
 
-def serve(port: int, *, address: str = "127.0.0.1") -> WSGIServer:
+def serve(port: int, *, address: str = "127.0.0.1", registry: CollectorRegistry = REGISTRY) -> WSGIServer:
     """Serve /metrics from a thread of its own until shutdown(). SettingsError if the port cannot be had."""
     try:
-        server, _thread = start_http_server(port, addr=address)
+        server, _thread = start_http_server(port, addr=address, registry=registry)
     except OSError as error:
         raise SettingsError(
             f"metrics cannot be served on {address}:{port}: {error.strerror or error}",

@@ -72,7 +72,8 @@ def mu_law(samples: Samples) -> bytes:
     mantissa = (clipped >> (exponent + 3)) & 0x0F
     sign = np.where(samples < 0, 0x80, 0)
     coded = ~(sign | (exponent << 4) | mantissa) & 0xFF
-    return coded.astype(np.uint8).tobytes()
+    data: bytes = coded.astype(np.uint8).tobytes()
+    return data
 
 
 def mu_law_wav(samples: Samples) -> bytes:

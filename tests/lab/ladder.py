@@ -65,7 +65,8 @@ class _Seen:
 
 def ladders(captured: Sequence[Captured], parts: Parts) -> list[Ladder]:
     """One ladder for each call among the messages; the legs of a B2BUA call are in one ladder."""
-    seen = [_Seen(item, message) for item in captured if (message := item.message()) is not None and _of_a_call(message)]
+    parsed = [(item, item.message()) for item in captured]
+    seen = [_Seen(item, message) for item, message in parsed if message is not None and _of_a_call(message)]
     return [_ladder(group, parts) for group in _groups(seen)]
 
 

@@ -1,4 +1,4 @@
-"""baresip's ctrl_tcp: JSON objects as netstrings (`len:{…},`) over TCP; commands go in, responses and events come out."""
+"""baresip's ctrl_tcp: JSON objects as netstrings (`len:{…},`) over TCP; commands in, answers and events out."""
 
 import itertools
 import json

@@ -216,14 +216,12 @@ class Phone:
         for mark in _TRACED.finditer(data):
             head, blank, rest = data[mark.end() :].partition(b"\r\n\r\n")
             raw = head + blank + rest[: declared_length(head)]
-            source = mark[2].decode("ascii", "replace")
+            source, target = (mark[group].decode("ascii", "replace") for group in (2, 3))
             try:
                 message = parse(raw)
             except SipParseError:
                 continue
-            found.append(
-                TracedMessage(source == self.contact, mark[1].decode(), source, mark[3].decode("ascii", "replace"), message)
-            )
+            found.append(TracedMessage(source == self.contact, mark[1].decode(), source, target, message))
         return found
 
     def received(self, method: str) -> list[SipMessage]:

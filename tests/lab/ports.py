@@ -118,7 +118,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _holders(inode: str) -> Iterator[str]:
-    """ "name (pid N)" of every process with this socket open, as far as we may look."""
+    """Every process with this socket open, as "name (pid N)", as far as we may look."""
     wanted = f"socket:[{inode}]"
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():

@@ -133,7 +133,7 @@ class Daemon:
             code = self._popen.wait(within_s)
         except subprocess.TimeoutExpired as error:
             raise Timeout(f"{self.name} did not end within {within_s:g} s{self._last_words()}") from error
-        self._forget()
+        self.kill()  # what it started and left behind
         return code
 
     def send(self, number: signal.Signals) -> None:

@@ -5,6 +5,7 @@ the recorder left out shifts the rest of a clip, so a clip is matched in pieces,
 go on a packet earlier.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def match_scores(signal: Signal, clip: Signal) -> Signal:
     # by how many packets were lost so far: the best product of clip and signal, and the signal energy it used
     product = [np.zeros(places)] + [np.full(places, -np.inf)] * _LOST_PACKETS
     used = [np.zeros(places)] * (_LOST_PACKETS + 1)
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in itertools.pairwise(edges):
         piece_products = _correlate(padded, clip[first:last], int(first), places + margin)
         for lost in range(_LOST_PACKETS, -1, -1):
             if lost:

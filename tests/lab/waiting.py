@@ -10,7 +10,12 @@ _T = TypeVar("_T")
 
 
 def wait_until(
-    what: str, condition: Callable[[], _T | None], *, within_s: float, every_s: float = 0.03, why: Callable[[], str] = str
+    what: str,
+    condition: Callable[[], _T | None],
+    *,
+    within_s: float,
+    every_s: float = 0.03,
+    why: Callable[[], str] = str,
 ) -> _T:
     """Ask `condition` until it returns something true, and return that.
 

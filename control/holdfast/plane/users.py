@@ -1,0 +1,69 @@
+"""Users: who registers phones, with which number, and what calls they take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from holdfast.errors import InputError
+from holdfast.plane import db, rows
+from holdfast.plane.provisioning import tenant_id
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """A user as shown to people: without the HA1."""
+
+    id: int
+    tenant: str
+    username: str
+    realm: str
+    display_name: str
+    number: str | None
+    country: str | None
+    outbound_enabled: bool
+    inbound_enabled: bool
+    do_not_disturb: bool
+    forward_to: str | None
+
+
+def users(connection: db.Connection, *, tenant: str | None = None, limit: int | None = None) -> tuple[UserRecord, ...]:
+    """Every user (of one tenant), by username; at most `limit` of them."""
+    of_tenant = tenant_id(connection, tenant) if tenant else None
+    return rows.select(
+        connection,
+        UserRecord,
+        """select s.id, t.name as tenant, s.username, s.realm, s.display_name, s.number, s.country,
+                  s.outbound_enabled, s.inbound_enabled, s.do_not_disturb, s.forward_to
+           from subscriber s join tenant t on t.id = s.tenant_id
+           where %(tenant)s::integer is null or s.tenant_id = %(tenant)s
+           order by s.username, s.realm limit %(limit)s""",
+        {"tenant": of_tenant, "limit": limit},
+    )
+
+
+def user(connection: db.Connection, username: str, realm: str) -> UserRecord:
+    """One user; InputError if there is none of that name."""
+    found = rows.select(
+        connection,
+        UserRecord,
+        """select s.id, t.name as tenant, s.username, s.realm, s.display_name, s.number, s.country,
+                  s.outbound_enabled, s.inbound_enabled, s.do_not_disturb, s.forward_to
+           from subscriber s join tenant t on t.id = s.tenant_id
+           where s.username = %s and s.realm = %s""",
+        (username, realm),
+    )
+    if not found:
+        raise InputError(
+            f"there is no user {username}@{realm}", mend="'holdfast user list' shows all; --realm names another domain"
+        )
+    return found[0]
+
+
+def create_user(connection: db.Connection, tenant: str, columns: Mapping[str, object]) -> None:
+    """`columns` of table subscriber but the tenant; username, realm and ha1 are needed."""
+    with db.change(connection, f"user create {columns['username']}@{columns['realm']}"):
+        rows.insert(connection, "subscriber", {"tenant_id": tenant_id(connection, tenant), **columns})
+
+
+def change_user(connection: db.Connection, username: str, realm: str, columns: Mapping[str, object]) -> None:
+    with db.change(connection, f"user set {username}@{realm}: {', '.join(columns)}"):
+        rows.update(connection, "subscriber", "id", user(connection, username, realm).id, columns)

@@ -1,0 +1,67 @@
+"""What a call does without a call controller, as FreeSWITCH's dialplan does it.
+
+The outage path of the media server: readback reads the number by itself, callback rings the caller by itself.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from holdfast.embedded import causes
+from holdfast.embedded.sip_fields import host_text
+
+if TYPE_CHECKING:
+    from holdfast.embedded.call import Call
+
+_PAUSE = "silence_stream://500"
+
+
+async def run(call: "Call") -> None:
+    """Take the call over from wherever it stands, to its end."""
+    call.log.info("fallback: %s", call.purpose.feature)
+    if call.purpose.feature == "readback":
+        await _readback(call)
+    else:
+        await _callback(call)
+
+
+async def _readback(call: "Call") -> None:
+    await call.execute("answer", "")
+    digits = [f"digits/{digit}.wav" for digit in call.purpose.callback_number if digit.isdigit()]
+    if not all(_prompt(call, name).is_file() for name in digits):
+        await _say(call, "readback/unavailable.wav")
+    else:
+        await _say(call, "readback/intro.wav", *digits)
+        await _say(call, "readback/again.wav", *digits)
+        await _say(call, "readback/end.wav")
+    await call.execute("hangup", causes.NORMAL)
+
+
+async def _callback(call: "Call") -> None:
+    settings = call.settings
+    await call.execute("ring_ready", "")
+    await call.execute("set", "hangup_after_bridge=true")
+    await call.execute("set", "continue_on_fail=true")
+    edge = f"{host_text(settings.sip.address)}:{settings.sip.port}"
+    dial = (
+        f"{{sip_h_X-Holdfast-Leg=deliver,sip_h_Priority=psap-callback,leg_timeout={settings.controller.ring_s},"
+        f"ignore_early_media=true}}sofia/holdfast/sip:{call.purpose.callback_number}@{edge}"
+    )
+    for attempt in range(1, settings.controller.callback_attempts + 1):
+        await call.execute("bridge", dial)
+        await call.execute("answer", "")
+        last = attempt == settings.controller.callback_attempts
+        await _say(call, "callback/no_answer_end.wav" if last else "callback/no_answer_again.wav")
+    await call.execute("hangup", causes.NO_ANSWER)
+
+
+async def _say(call: "Call", *names: str) -> None:
+    """Play prompts in one go; one that is missing is logged by playback, and the others are heard."""
+    present = [path for name in names if (path := _prompt(call, name)).is_file()]
+    for name in names:
+        if not _prompt(call, name).is_file():
+            call.log.warning("prompt %s is missing", name)
+    await call.execute("playback", "file_string://" + "!".join([_PAUSE, *map(str, present)]))
+
+
+def _prompt(call: "Call", name: str) -> Path:
+    return call.settings.media.prompts_dir / call.purpose.language / name

@@ -49,7 +49,7 @@ def route(request: Request, number: str) -> None:
         ksr.reply(404, "Not Found", "This number is lent to nobody.")
         return
     ksr.new_transaction()
-    ksr.track_dialog()
+    ksr.track_dialog(probe_callee=True)
     _mark()
     ksr.record_route(f"{CALLBACK_MARK}={number}")
     ksr.remember("callback", number)

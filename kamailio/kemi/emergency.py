@@ -36,7 +36,8 @@ def route(request: Request, source: Origin, dialled: str) -> bool:
     if isinstance(decision, Refusal):
         _refuse(decision, match, caller)
         return True
-    ksr.track_dialog()
+    # not the PSAP: a probe would show it the caller's own number
+    ksr.track_dialog(probe_callee=False)
     lease = _lend(request, caller, decision)
     if decision.kind is CallKind.READBACK:
         _to_readback(request, lease)

@@ -265,11 +265,15 @@ def keep_forking_on_6xx() -> None:
     KSR.tm.t_set_disable_6xx(1)
 
 
-def track_dialog() -> None:
-    """Follow the dialog to its end, probing both sides so that a lost BYE is noticed."""
+def track_dialog(*, probe_callee: bool) -> None:
+    """Follow the dialog to its end, probing the caller (and callee) so that a lost BYE is noticed.
+
+    The probes carry the From of the INVITE as it came in.
+    """
     KSR.dialog.dlg_manage()
     KSR.dialog.dlg_set_property("ka-src")
-    KSR.dialog.dlg_set_property("ka-dst")
+    if probe_callee:
+        KSR.dialog.dlg_set_property("ka-dst")
 
 
 def record_route(parameter: str = "") -> None:
@@ -340,8 +344,14 @@ def nat_involved() -> bool:
     return bool(KSR.isflagset(_FLAG_NAT) or KSR.isbflagset(_BRANCH_FLAG_NAT))
 
 
-def add_contact_alias() -> None:
-    KSR.nathelper.set_contact_alias()
+def fix_contact() -> None:
+    """Put the address that the packets came from in place of the private one that a party behind NAT names."""
+    KSR.nathelper.fix_nated_contact()
+
+
+def apply_changes() -> None:
+    """Make what was rewritten so far part of the message, as dialog tracking will read it."""
+    KSR.textopsx.msg_apply_changes()
 
 
 def follow_contact_alias() -> None:

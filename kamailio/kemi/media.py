@@ -6,9 +6,11 @@ from kemi.ksr import Request
 
 
 def note_nat(request: Request) -> None:
-    """Remember that this call's sender is behind NAT, and have its later requests come back the way they came."""
+    """Remember that this call's sender is behind NAT, and have what is sent to it come back the way it came."""
     if request.method in ("INVITE", "UPDATE") and ksr.behind_nat():
         ksr.mark_nat_call()
+        ksr.fix_contact()
+        ksr.apply_changes()
 
 
 def offer() -> None:
@@ -22,7 +24,7 @@ def answer() -> None:
     """A reply on its way back: the answer to an offer that was relayed, and the callee's Contact behind its NAT."""
     if ksr.nat_involved():
         ksr.relay_media(has_rtpengine=config().has_rtpengine)
-        ksr.add_contact_alias()
+        ksr.fix_contact()
 
 
 def follow(request: Request) -> None:

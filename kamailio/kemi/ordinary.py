@@ -139,8 +139,6 @@ def _to_trunk(request: Request, caller: Subscriber, number: str) -> None:
 
 def _relay(request: Request) -> None:
     ksr.record_route()
-    if ksr.behind_nat():
-        ksr.add_contact_alias()
     ksr.timers(unanswered_ms=3_000, ringing_ms=RINGS_FOR_MS)
     media.offer()
     if not ksr.relay():

@@ -46,6 +46,9 @@ journal_refused = Gauge("holdfast_journal_refused_rows", "Journal rows put aside
 numbers = Gauge("holdfast_pool_numbers", "Numbers of each pool on this node, by state.", ["pool", "state"])
 pool_dry = Gauge("holdfast_pool_dry", "1 while a pool cannot give this node the idle numbers it wants.", ["pool"])
 numbers_claimed = Counter("holdfast_numbers_claimed_total", "Numbers claimed for this node, by pool.", ["pool"])
+trunk_names_unresolved = Gauge(
+    "holdfast_trunk_names_unresolved", "Host names of enabled trunks that DNS has never given an address for."
+)
 leases_erased = Counter("holdfast_leases_erased_total", "Leases erased after their window and rest were over.")
 calls_presumed_ended = Counter(
     "holdfast_calls_presumed_ended_total", "Calls closed because nobody saw their end within the longest call's time."

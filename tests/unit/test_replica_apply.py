@@ -30,9 +30,9 @@ def copy(db: sqlite3.Connection) -> Replica:
     return following(db)
 
 
-def following(db: sqlite3.Connection, *, database: str = "database-a", revision: int = 1000) -> Replica:
+def following(db: sqlite3.Connection, *, node: int = 7, database: str = "database-a", reached: bool = True) -> Replica:
     replica = Replica(db, lambda: NOW)
-    replica.start(7, database, revision)
+    replica.start(node, database, anew=replica.must_start_over(node, database, reached=reached))
     return replica
 
 
@@ -70,7 +70,7 @@ def test_booleans_and_arrays_are_stored_as_the_edge_columns_hold_them(db: sqlite
     assert stored.inbound_enabled is False
 
 
-def test_the_revision_is_stored_with_the_rows(db: sqlite3.Connection, copy: Replica) -> None:
+def test_the_revision_is_stored_with_the_rows(copy: Replica) -> None:
     take(copy, tenant(41, 1), tenant(42, 2))
     assert copy.store.info().revision == 42
     assert not copy.store.info().caught_up
@@ -131,8 +131,7 @@ def test_another_database_sends_everything_again_and_what_did_not_come_is_swept_
     take(first, tenant(1, 1), tenant(2, 2), subscriber(3, 5, "alice"))
     first.finish()
 
-    second = Replica(db, lambda: NOW)
-    assert second.start(7, "database-b", 1000)
+    second = following(db, database="database-b")
     assert second.cursor == 0
     take(second, tenant(1, 2, "renamed"), tenant(2, 3))
     assert {row[0] for row in db.execute("select id from tenant")} == {1, 2, 3}, "nothing is missed meanwhile"
@@ -142,30 +141,30 @@ def test_another_database_sends_everything_again_and_what_did_not_come_is_swept_
     assert dict(db.execute("select id, name from tenant").fetchall()) == {2: "renamed", 3: "Acme"}
     assert db.execute("select count(*) from subscriber").fetchone()[0] == 0
     assert second.store.info().revision == 2
-    assert not Replica(db, lambda: NOW).start(7, "database-b", 1000)
+    assert following(db, database="database-b").cursor == 2
 
 
-@pytest.mark.parametrize(("node_id", "database", "revision"), [(7, "b", 5), (8, "a", 5), (7, "a", 4)])
+@pytest.mark.parametrize(("node", "database", "reached"), [(7, "b", True), (8, "a", True), (7, "a", False)])
 def test_a_resync_that_was_cut_off_begins_again(
-    db: sqlite3.Connection, node_id: int, database: str, revision: int
+    db: sqlite3.Connection, node: int, database: str, reached: bool
 ) -> None:
-    first = following(db, database="a", revision=5)
+    first = following(db, database="a")
     take(first, tenant(5, 1))
     first.finish()
-    for _ in range(2):
-        cut_off = Replica(db, lambda: NOW)
-        assert cut_off.start(node_id, database, revision)
-        take(cut_off, tenant(1, 2))
-    again = Replica(db, lambda: NOW)
-    assert again.start(node_id, database, revision)
+    cut_off = following(db, node=node, database=database, reached=reached)
+    take(cut_off, tenant(1, 2), tenant(7, 3))
+    again = following(db, node=node, database=database)
     assert again.cursor == 0
+    take(again, tenant(1, 2))
+    take(again, *again.leftovers())
+    again.finish()
+    assert [row[0] for row in db.execute("select id from tenant")] == [2]
+    assert following(db, node=node, database=database).cursor == 1
 
 
 def test_a_first_sync_that_was_cut_off_goes_on_where_it_was(db: sqlite3.Connection) -> None:
     take(following(db), tenant(1, 1), tenant(2, 2))
-    again = Replica(db, lambda: NOW)
-    assert not again.start(7, "database-a", 1000)
-    assert again.cursor == 2
+    assert following(db).cursor == 2
 
 
 def test_a_database_that_went_back_is_told_again_what_it_had_confirmed(db: sqlite3.Connection) -> None:
@@ -173,8 +172,23 @@ def test_a_database_that_went_back_is_told_again_what_it_had_confirmed(db: sqlit
     take(first, tenant(9, 1))
     first.alarm("x")
     db.execute("update store set shipped_seq = 1")
-    assert Replica(db, lambda: NOW).start(7, "database-a", 8)
+    following(db)
+    assert first.store.info().shipped_seq == 1
+    following(db, reached=False)
     assert first.store.info().shipped_seq == 0
+
+
+def test_the_routing_code_is_told_to_read_again_though_the_revision_is_the_same(db: sqlite3.Connection) -> None:
+    first = following(db)
+    take(first, tenant(1, 1))
+    first.finish()
+    before = first.store.info()
+    second = following(db, database="another")
+    take(second, tenant(1, 1, "renamed"))
+    second.finish()
+    after = second.store.info()
+    assert after.revision == before.revision
+    assert after.network_version != before.network_version
 
 
 _STATES = st.dictionaries(st.integers(1, 6), st.sampled_from(["a", "b", "c", "d", "e", "f"]))
@@ -184,7 +198,7 @@ _STATES = st.dictionaries(st.integers(1, 6), st.sampled_from(["a", "b", "c", "d"
 def test_whatever_was_missed_the_copy_ends_as_the_original(
     tmp_path_factory: pytest.TempPathFactory, states: list[dict[int, str]], seen: list[bool]
 ) -> None:
-    """PostgreSQL goes through `states` (id → unique name); the agent looks after some of them, always after the last."""
+    """PostgreSQL goes through `states` (id → unique name); the agent looks after some, always after the last."""
     db = connect(tmp_path_factory.mktemp("store") / "edge.db")
     replica = following(db)
     revision, latest = 0, dict[int, tuple[int, str | None]]()
@@ -210,5 +224,6 @@ def test_whatever_was_missed_the_copy_ends_as_the_original(
 
 def test_every_provisioning_table_of_the_edge_store_is_known(db: sqlite3.Connection) -> None:
     tables = {row[0] for row in db.execute("select name from sqlite_schema where type = 'table'")}
-    others = {"store", "number_state", "lease", "emergency_call", "journal", "journal_refused", "sqlite_sequence"}
+    others = {"store", "number_state", "lease", "emergency_call", "journal", "journal_refused"}
+    others |= {"trunk_address", "sqlite_sequence"}
     assert tables - others == set(RELATIONS)

@@ -54,6 +54,8 @@ def test_a_row_put_aside_is_kept_alarmed_and_lets_the_rest_go_on(db: sqlite3.Con
     write(db, 30, 20)
     first = outbox.waiting(1)[0]
     outbox.put_aside(first, "22P05")
+    outbox.put_aside(first, "22P05")
+    outbox.confirm(1)
     waiting = outbox.waiting(10)
     assert [entry.seq for entry in waiting] == [2, 3]
     alarm = {"name": "journal_refused", "seq": 1, "kind": "refusal", "reason": "22P05"}

@@ -49,7 +49,7 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def node(db: sqlite3.Connection, clock: Clock) -> Replica:
     replica = Replica(db, clock)
-    replica.start(NODE, "database", 1000)
+    replica.start(NODE, "database", anew=False)
     return replica
 
 
@@ -153,12 +153,12 @@ def test_numbers_of_other_nodes_and_shared_ones_are_not_counted(db: sqlite3.Conn
 def test_a_node_that_got_another_id_settles_its_numbers_anew(db: sqlite3.Connection, node: Replica) -> None:
     take(node, pool(1), number(2, "+1001", store=node.store_id), number(3, "+1002", owner=8, store="x"))
     again = Replica(db, node._now)  # noqa: SLF001  the same clock
-    again.start(8, "database", 1000)
+    again.start(8, "database", anew=True)
     settle(again)
     assert set(states(db)) == {"+1002"}
 
 
-def test_counts_tell_idle_live_and_resting_apart(db: sqlite3.Connection, node: Replica, clock: Clock) -> None:
+def test_counts_tell_idle_live_and_resting_apart(node: Replica, clock: Clock) -> None:
     take(node, pool(1), *(number(2 + i, f"+100{i}", store=node.store_id) for i in range(5)))
     node.finish()
     pools = node.store.pools()
@@ -229,7 +229,7 @@ def test_an_earlier_stores_leases_are_put_back_unchanged_and_hold_their_numbers(
 
     fresh = connect(tmp_path / "new.db")
     later = Replica(fresh, clock)
-    later.start(NODE, "database", 1000)
+    later.start(NODE, "database", anew=False)
     take(later, pool(1), number(2, "+1001", store=node.store_id), number(3, "+1002", store=later.store_id))
     assert later.restore_leases([shipped]) == 1
     assert later.restore_leases([shipped]) == 1, "twice is harmless"
@@ -270,3 +270,23 @@ def test_leases_are_journalled_again_as_they_are_now(db: sqlite3.Connection, nod
     assert node.rejournal(node.lease_ids()) == 1
     first, second = journal(db, "lease")
     assert first == second
+
+
+def test_a_store_that_is_an_old_copy_of_itself_becomes_another_whose_numbers_rest(
+    db: sqlite3.Connection, node: Replica
+) -> None:
+    take(node, pool(1), number(2, "+1001", store=node.store_id))
+    node.finish()
+    former = node.store_id
+    node.become_another_store()
+    settle(node)
+    info = node.store.info()
+    assert (info.store_id, info.caught_up) == (node.store_id, False)
+    assert node.store_id != former
+    assert states(db) == {"+1001": (START.wall_s, START.wall_s + 7800)}
+    assert not node.caught_up
+
+
+def test_numbers_that_did_not_arrive_are_missed(node: Replica) -> None:
+    take(node, pool(1), number(2, "+1001", store=node.store_id), number(3, "+1002", owner=8, store="x"))
+    assert node.missing(["+1001", "+1002", "+1003"]) == 2

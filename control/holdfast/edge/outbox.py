@@ -8,7 +8,7 @@ from typing import Any
 
 from holdfast.core.lease import Moment
 from holdfast.edge import clock
-from holdfast.edge.steps import transaction
+from holdfast.edge.steps import not_durable, transaction
 
 #: Confirmed rows stay for this long, in seconds: whoever follows the journal on this node reads them too.
 KEEP_CONFIRMED_S = 3600.0
@@ -67,9 +67,9 @@ class Outbox:
         return Backlog(self.last_seq() - first["seq"] + 1, max(0.0, self._now().wall_s - first["at"]), refused)
 
     def last_seq(self) -> int:
-        """The newest row's sequence number; 0: none was ever written."""
-        row = self._db.execute("select max(seq) from journal").fetchone()
-        return int(row[0] or 0)
+        """The sequence number that was given out last, its row still here or not; 0: none ever."""
+        row = self._db.execute("select seq from sqlite_sequence where name = 'journal'").fetchone()
+        return int(row["seq"]) if row else 0
 
     def waiting(self, limit: int) -> list[Entry]:
         """The oldest rows that PostgreSQL has not confirmed."""
@@ -79,21 +79,23 @@ class Outbox:
 
     def confirm(self, seq: int) -> None:
         """PostgreSQL holds every row up to `seq`, or it was put aside."""
-        with transaction(self._db):
-            self._confirm(seq)
+        with not_durable(self._db), transaction(self._db):
+            self._db.execute("update store set shipped_seq = max(shipped_seq, ?)", (seq,))
 
     def put_aside(self, entry: Entry, reason: str) -> None:
-        """Let the rows behind this one go on; it is kept, and an alarm says so."""
+        """Keep a row that PostgreSQL does not take, with an alarm; `confirm` then lets the rest go on."""
         now = self._now().wall_s
         with transaction(self._db):
-            self._db.execute(
-                "insert or replace into journal_refused (seq, at, kind, payload, refused_at, reason)"
+            added = self._db.execute(
+                "insert or ignore into journal_refused (seq, at, kind, payload, refused_at, reason)"
                 " values (?, ?, ?, ?, ?, ?)",
                 (entry.seq, entry.at, entry.kind, entry.payload, now, reason),
-            )
-            alarm = {"name": "journal_refused", "seq": entry.seq, "kind": entry.kind, "reason": reason}
-            self._db.execute("insert into journal (at, kind, payload) values (?, 'alarm', ?)", (now, json.dumps(alarm)))
-            self._confirm(entry.seq)
+            ).rowcount
+            if added:
+                alarm = {"name": "journal_refused", "seq": entry.seq, "kind": entry.kind, "reason": reason}
+                self._db.execute(
+                    "insert into journal (at, kind, payload) values (?, 'alarm', ?)", (now, json.dumps(alarm))
+                )
 
     def refused(self) -> list[Entry]:
         """The rows that were put aside."""
@@ -116,9 +118,6 @@ class Outbox:
             with transaction(self._db):
                 self._db.executemany("delete from journal where seq = ?", ((seq,) for seq in old))
         return len(old)
-
-    def _confirm(self, seq: int) -> None:
-        self._db.execute("update store set shipped_seq = max(shipped_seq, ?)", (seq,))
 
 
 def _no_constant(name: str) -> None:

@@ -9,6 +9,7 @@ import json
 import logging
 import sqlite3
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -113,28 +114,44 @@ class Replica:
 
     # Coming down
 
-    def start(self, node_id: int, database_id: str, revision: int) -> bool:
-        """Begin to follow a database that is at `revision`: ask for what changed after `cursor`.
-
-        True: what is here cannot be a part of that database's history, and everything comes down again from 0. It
-        stays in use meanwhile, and is swept out at the end (`leftovers`) if it did not come. What PostgreSQL had
-        confirmed may be gone there too: the journal is shipped anew, and the leases as they are now (`rejournal`).
-        """
-        at, known, database, caught_up = self._db.execute(
-            "select revision, node_id, database_id, caught_up from store"
+    def must_start_over(self, node_id: int, database_id: str, *, reached: bool) -> bool:
+        """Whether what is here cannot be a part of a database's history. `reached`: it knows our revision."""
+        revision, known_node, known_database = self._db.execute(
+            "select revision, node_id, database_id from store"
         ).fetchone()
-        anew = bool(at > 0 and (database != database_id or known != node_id or revision < at))
+        return bool(revision > 0 and (known_database != database_id or known_node != node_id or not reached))
+
+    def start(self, node_id: int, database_id: str, *, anew: bool) -> None:
+        """Begin to follow a database: ask it for what changed after `cursor`.
+
+        With `anew` that is everything. What is here stays in use meanwhile, and is swept out at the end (`leftovers`)
+        if it did not come. What this database had confirmed may be gone there too: the journal is shipped again, and
+        the leases as they are now (`rejournal`).
+        """
         with transaction(self._db):
             # null until the copy is whole: a resync that is cut off begins again
             self._db.execute("update store set node_id = ?, database_id = ?", (node_id, None if anew else database_id))
             if anew:
                 self._db.execute("update store set shipped_seq = 0")
-        self.node_id, self.caught_up = node_id, bool(caught_up) and not anew
-        self.cursor = 0 if anew else at
+        info = self.store.info()
+        self.node_id, self.caught_up = node_id, info.caught_up and not anew
+        self.cursor = 0 if anew else info.revision
         self._database_id = database_id
         self._seen = defaultdict(set) if anew else None
         self._must_settle = True
-        return anew
+
+    def become_another_store(self) -> None:
+        """This file is an old copy: what it lent since is known to PostgreSQL at best.
+
+        Under a new store_id its numbers rest first, the leases that PostgreSQL knows are put back before any is lent,
+        and sequence numbers that were shipped already are not used for other rows.
+        """
+        self.store_id = uuid.uuid4().hex
+        with transaction(self._db):
+            self._db.execute("update store set store_id = ?, caught_up = 0", (self.store_id,))
+            self._db.execute("delete from number_state")
+        self.caught_up = False
+        self._must_settle = True
 
     def apply(self, changes: Sequence[Change]) -> int:
         """Take the first of these changes, in order of revision, in one short transaction; returns how many."""
@@ -211,7 +228,10 @@ class Replica:
         """Everything has come down, and an earlier store's leases with it: the routing code may lend numbers."""
         with transaction(self._db):
             self._db.execute(
-                "update store set revision = ?, database_id = ?, caught_up = 1", (self.cursor, self._database_id)
+                # the routing code keeps some rows of one revision in memory; another database may be at the same one
+                """update store set revision = ?, database_id = ?, caught_up = 1,
+                                    network_version = network_version + ?""",
+                (self.cursor, self._database_id, self._seen is not None),
             )
         self.caught_up = True
         self._seen = None
@@ -257,6 +277,11 @@ class Replica:
         for lease_id in refused:
             self.alarm("lease_not_restored", lease_id=lease_id)
         return done
+
+    def missing(self, numbers: Sequence[str]) -> int:
+        """How many of these numbers are not this node's here."""
+        values = [{"number": number, "node_id": self.node_id} for number in numbers]
+        return sum(self._db.execute(_OWNED, value).fetchone() is None for value in values)
 
     def lease_ids(self) -> list[str]:
         """Every lease of this store."""

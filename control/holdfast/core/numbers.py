@@ -8,9 +8,10 @@ from holdfast.core.country import PLANS, EmergencyPlan
 from holdfast.core.model import CallKind
 
 #: RFC 5031 §4.2: the sos service and its sub-services; "urn:service:sosx" or "urn:service:counseling" are not.
-_SOS = re.compile(r"urn:service:sos(\.[a-z0-9-]+)*", re.IGNORECASE)
-_TEST_SOS = re.compile(r"urn:service:test\.sos(\.[a-z0-9-]+)*", re.IGNORECASE)  # RFC 6881 ED-77
+_SOS = re.compile(r"urn:service:sos(\.[a-z0-9-]+)*", re.IGNORECASE | re.ASCII)
+_TEST_SOS = re.compile(r"urn:service:test\.sos(\.[a-z0-9-]+)*", re.IGNORECASE | re.ASCII)  # RFC 6881 ED-77
 _E164 = re.compile(r"\+[1-9][0-9]{2,14}")
+_NORTH_AMERICAN = re.compile(r"1?[2-9][0-9]{9}")
 #: Visual separators of a global or local number, RFC 3966 §5.1.1. ASCII only: a full-width digit is not a digit here.
 _SEPARATORS = re.compile(r"[-.() ]")
 _DIALLED = re.compile(r"\+?[0-9*#]{1,32}")
@@ -78,16 +79,20 @@ def may_be_emergency(dialled: str) -> bool:
 
 
 def e164(text: str, country: str) -> str | None:
-    """A dialled or received number as +E.164, reading national forms of the North American plan in its countries."""
+    """A dialled or received number as +E.164, reading the national and international forms of a served country."""
     digits = _SEPARATORS.sub("", text)
-    if _E164.fullmatch(digits):
-        return digits
     plan = PLANS.get(country)
-    if plan is None or not (digits.isascii() and digits.isdigit()):
-        return None
+    if plan is not None and digits.isascii() and digits.isdigit():
+        digits = _with_country_code(digits, plan)
+    return digits if _E164.fullmatch(digits) else None
+
+
+def _with_country_code(digits: str, plan: EmergencyPlan) -> str:
+    """The prefixes are ITU-T E.164's: 011 and 1 in the North American plan, 00 and 0 elsewhere. "" for neither."""
     if plan.calling_code == "1":
-        if len(digits) == 10 and digits[0] in "23456789":
-            return f"+1{digits}"
-        if len(digits) == 11 and digits[0] == "1":
-            return f"+{digits}"
-    return f"+{plan.calling_code}{digits[1:]}" if digits.startswith("0") and len(digits) > 6 else None
+        if digits.startswith("011"):
+            return f"+{digits[3:]}"
+        return f"+1{digits[-10:]}" if _NORTH_AMERICAN.fullmatch(digits) else ""
+    if digits.startswith("00"):
+        return f"+{digits[2:]}"
+    return f"+{plan.calling_code}{digits[1:]}" if digits.startswith("0") and len(digits) > 6 else ""

@@ -1,10 +1,11 @@
 """What `playback` can play: wav files, silence, tones and sequences of them, as 20 ms frames of PCMU.
 
 The names are FreeSWITCH's: an absolute path, `silence_stream://MS`, `tone_stream://%(ON,OFF,HZ[,HZ…]);loops=N` and
-`file_string://A!B!C`.
+`file_string://A!B!C`. They come in as latin-1 text, one character a byte, as everything from the event socket does.
 """
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -49,7 +50,7 @@ def frames(target: str, depth: int = 0) -> Frames:
 def _file(path: str) -> Frames:
     if not path.startswith("/"):
         raise PromptUnusable("a sound file must be named by its absolute path")
-    return _cut(load(Path(path)))
+    return _cut(load(Path(os.fsdecode(path.encode("latin-1")))))
 
 
 def _silence(text: str) -> Frames:

@@ -3,6 +3,7 @@
 The outage path of the media server: readback reads the number by itself, callback rings the caller by itself.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ _PAUSE = "silence_stream://500"
 
 async def run(call: "Call") -> None:
     """Take the call over from wherever it stands, to its end."""
-    call.log.info("fallback: %s", call.purpose.feature)
+    call.log.info("%s without the call controller", call.purpose.feature)
+    await call.execute("set", "holdfast_fallback=true")
     if call.purpose.feature == "readback":
         await _readback(call)
     else:
@@ -60,7 +62,8 @@ async def _say(call: "Call", *names: str) -> None:
     for name in names:
         if not _prompt(call, name).is_file():
             call.log.warning("prompt %s is missing", name)
-    await call.execute("playback", "file_string://" + "!".join([_PAUSE, *map(str, present)]))
+    playlist = "!".join([_PAUSE, *map(str, present)])
+    await call.execute("playback", "file_string://" + os.fsencode(playlist).decode("latin-1"))
 
 
 def _prompt(call: "Call", name: str) -> Path:

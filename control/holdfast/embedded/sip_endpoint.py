@@ -6,7 +6,7 @@ Only the edge may speak: a request from any other address is answered 403, a res
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from holdfast.embedded.sip_fields import Address, host_text, parse_name_addr, parse_via
 from holdfast.embedded.sip_message import Request, Response, SipParseError, parse
@@ -49,8 +49,7 @@ class SipEndpoint(asyncio.DatagramProtocol):
         return not any(client.state.name != "COMPLETED" for client in self._clients.values())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def close(self) -> None:
         if self._transport:

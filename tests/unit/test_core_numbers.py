@@ -33,7 +33,7 @@ def short_numbers() -> Iterator[str]:
 
 
 def accepted(country: str) -> dict[str, tuple[CallKind, str]]:
-    """Every dialled string that is no ordinary number there: the table's own, and the same as phones with E.164 send."""
+    """Every dialled string that is no ordinary number there: the table's, and the same as E.164."""
     numbers = {number: (CallKind.EMERGENCY, sent) for number, sent in EMERGENCY[country].items()}
     numbers |= {number: (CallKind.READBACK, number) for number in READBACK[country]}
     return {

@@ -1,5 +1,6 @@
 """SIP header values taken apart and put together as text. Everything read here may be hostile."""
 
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -10,13 +11,18 @@ IDENTITY_HEADERS = (
     "P-Asserted-Identity", "P-Preferred-Identity", "P-Charging-Vector", "P-Charge-Info", "P-Called-Party-ID",
     "P-Access-Network-Info", "P-Associated-URI", "Remote-Party-ID", "RPID-Privacy", "Privacy", "Diversion",
     "History-Info", "Referred-By", "Reply-To", "Organization", "Identity", "Call-Info", "Alert-Info", "Subject",
-    "User-Agent", "Server", "Authorization", "Proxy-Authorization", "Priority", "Warning",
+    "User-Agent", "Server", "Authorization", "Proxy-Authorization", "Priority", "Warning", "P-Served-User",
+    "P-User-Database", "Identity-Info", "User-to-User",
 )  # fmt: skip
 
-_URI = re.compile(r"(?P<scheme>sips?):(?:(?P<user>[^@<>\s]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s;:?<>@\[\]]+)"
-                  r"(?::(?P<port>[0-9]{1,5}))?(?P<params>(?:;[^\s?<>]*)?)", re.IGNORECASE)  # fmt: skip
+_URI = re.compile(
+    r"(?P<scheme>sips?):(?:(?P<user>[^@<>\s]*)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<params>(?:;[^\s?<>]*)?)(?:\?[^\s<>]*)?",
+    re.IGNORECASE | re.ASCII,
+)
 #: What a phone needs to find its dialog again ("line" is Snom's); others could name its user.
 _DEVICE_PARAMETERS = ("transport", "line", "ob")
+_PARAMETER = re.compile(r"[\w.!~*'%+/:&$\[\]-]+(?:=[\w.!~*'%+/:&$\[\]-]+)?", re.ASCII)  # RFC 3261 §25.1 other-param
 _UNSAFE_DISPLAY = re.compile(r'["\\<>\x00-\x1f\x7f-\x9f]')
 
 
@@ -33,7 +39,7 @@ class SipUri:
     @classmethod
     def parse(cls, text: str) -> "SipUri | None":
         """None when it is not a sip: or sips: URI that we would send a request to."""
-        found = _URI.match(text.strip())
+        found = _URI.fullmatch(text.strip())
         if found is None:
             return None
         port = int(found["port"]) if found["port"] else None
@@ -65,19 +71,27 @@ def public_contact(contact: str, callback_number: str, address: str, port: int, 
     params = ""
     if uri is not None:
         where = uri.host + (f":{uri.port}" if uri.port else "")
-        parts = (part for part in uri.params.split(";") if part.partition("=")[0].lower() in _DEVICE_PARAMETERS)
-        params = "".join(f";{part}" for part in parts)
+        kept = (part for part in uri.params.split(";") if part.partition("=")[0].lower() in _DEVICE_PARAMETERS)
+        params = "".join(f";{part}" for part in kept if _PARAMETER.fullmatch(part))
     proto = {"udp": 1, "tcp": 2, "tls": 3}.get(transport.lower(), 1)
     return f"<sip:{callback_number}@{where}{params};alias={host}~{port}~{proto}>"
 
 
 def address_matches(address: str, networks: tuple[str, ...]) -> bool:
-    """Whether an IP address is one of these addresses or inside one of these networks."""
+    """Whether an IP address is one of these addresses or inside one of these networks; what is neither matches none."""
     try:
         source = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(source in ipaddress.ip_network(network, strict=False) for network in networks)
+    return any(known is not None and source in known for known in map(_network, networks))
+
+
+@functools.lru_cache(maxsize=4096)  # asked for every trunk at every message
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 def is_address(host: str) -> bool:

@@ -47,14 +47,6 @@ class Routes:
             ordinary.keepalive_or_message(request, source)
 
     @guarded(nothing)
-    def ksr_reply_route(self, _message: object) -> None:
-        """Defined because Kamailio 5.6 poisons a worker without it."""
-
-    @guarded(nothing)
-    def ksr_onsend_route(self, _message: object) -> None:
-        """Defined because Kamailio 5.6 poisons a worker without it."""
-
-    @guarded(nothing)
     def ksr_reply_media(self, _message: object) -> None:
         identity.clean_reply()
         media.answer()

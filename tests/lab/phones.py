@@ -68,10 +68,9 @@ class Endpoint:
     rtp_last_port: int
 
     @classmethod
-    def at(cls, address: str, ports: Ports) -> "Endpoint":
+    def at(cls, address: str, ports: Ports, sip_port: int = 0) -> "Endpoint":
         """An endpoint on free ports. baresip takes the port after its SIP port as well (for TLS)."""
-        sip_port, _ = ports.block(2)
-        return cls(address, sip_port, ports.one(address), *ports.block(20))
+        return cls(address, sip_port or ports.block(2)[0], ports.one(address), *ports.block(20))
 
 
 @dataclass(frozen=True)

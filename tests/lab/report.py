@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jinja2
 
-from lab.audio import RATE_HZ, mu_law_wav, read_wav
+from lab.audio import RATE_HZ, Samples, mu_law_wav
 from lab.ladder import Arrow, Ladder
 
 _TIME_WIDTH = 62  # px, left of the first column
@@ -32,15 +32,15 @@ class Recording:
     """What one endpoint heard."""
 
     label: str
-    wav: Path
+    samples: Samples
 
     @property
     def seconds(self) -> float:
-        return len(read_wav(self.wav)) / RATE_HZ
+        return len(self.samples) / RATE_HZ
 
     @property
     def data_uri(self) -> str:
-        return "data:audio/wav;base64," + base64.b64encode(mu_law_wav(read_wav(self.wav))).decode("ascii")
+        return "data:audio/wav;base64," + base64.b64encode(mu_law_wav(self.samples)).decode("ascii")
 
 
 @dataclass

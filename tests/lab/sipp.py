@@ -131,8 +131,9 @@ class Sipp:
         return Outcome(code, complaints, self.messages())
 
     def stop(self) -> None:
-        """End it whatever it is doing, as a crash would."""
-        self._started.kill()
+        """End it whatever it is doing, as a crash would. Harmless when it has ended, or was never started."""
+        if self._daemon is not None:
+            self._daemon.kill()
 
     def messages(self) -> list[LoggedMessage]:
         """What it sent and received so far."""

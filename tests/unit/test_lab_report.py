@@ -1,7 +1,6 @@
 """Ladders and the report: legs of one call in one diagram, and nothing that came over the network becomes markup."""
 
 import html.parser
-from pathlib import Path
 
 import pytest
 
@@ -83,15 +82,13 @@ class Tags(html.parser.HTMLParser):
 
 
 @pytest.fixture
-def hostile(tmp_path: Path) -> Report:
-    recording = tmp_path / "heard.wav"
-    audio.write_wav(recording, audio.melody("alice"))
+def hostile() -> Report:
     attack = "</title></pre><script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
     raw = sip("INVITE sip:911@x SIP/2.0", attack, "1 INVITE", f"Subject: {attack}\udce9")
     drawn: list[Ladder] = ladders([captured(1.0, PHONE, EDGE, raw)], PARTS)
     check = Check("A2", attack, attack, attack, ok=False)
     lease = {"number": NUMBER, "holder": attack, "ended": None}
-    scene = Scene(attack, attack, [check], [Recording(attack, recording)], drawn, [lease])
+    scene = Scene(attack, attack, [check], [Recording(attack, audio.melody("alice"))], drawn, [lease])
     return Report(attack, {"media server": attack}, [scene])
 
 

@@ -1,0 +1,288 @@
+"""One whole node on this machine: PostgreSQL, Kamailio, edge agent, call controller, media server; phones and PSAPs.
+
+with System() as system:
+    alice = system.phone(ALICE)
+    psap = system.psap()
+    alice.dial("911")
+    psap.established()
+"""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from holdfast import settings as node_settings
+from lab import provisioning, services
+from lab.command import Command
+from lab.errors import LabError
+from lab.ladder import Parts
+from lab.layout import DEVICE_ADDRESS, DOMAIN, PSAP_NUMBER, Layout, User
+from lab.phones import Account, Endpoint, Phone
+from lab.ports import Ports, is_free
+from lab.postgres import PrivatePostgres
+from lab.processes import Daemon
+from lab.services import Service
+from lab.sipp import Credentials, Place, Sipp
+from lab.trace import Collector
+from lab.waiting import wait_until
+
+Say = Callable[[str], None]
+
+
+class System:
+    """A running node. `media` forces "freeswitch" or "embedded"; `rtpengine` runs one; `say` hears of each step."""
+
+    def __init__(
+        self,
+        *,
+        layout: Layout | None = None,
+        media: str | None = None,
+        rtpengine: bool = False,
+        say: Say = lambda _: None,
+    ) -> None:
+        self.ports = Ports()
+        self.layout = layout or Layout.free(self.ports)
+        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-lab-", dir="/tmp"))
+        self.postgres = PrivatePostgres()
+        self.collector = Collector()
+        self.media_name = ""
+        self._wanted_media = media
+        self._rtpengine_port = self.ports.one() if rtpengine else 0
+        self._say = say
+        self._services: dict[str, Service] = {}
+        #: every phone and SIPp that was made, in order
+        self.phones: list[Phone] = []
+        self.devices: list[Sipp] = []
+        (self.folder / "state").mkdir()
+        (self.folder / "run").mkdir()
+        settings_file = self.folder / "holdfast.toml"
+        settings_file.write_text(self._settings_text(), encoding="utf-8")
+        self.settings = node_settings.load(settings_file)
+        self.holdfast = Command(settings_file)
+
+    def __enter__(self) -> "System":
+        try:
+            self.start()
+        except BaseException:
+            self.close(keep=True)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start everything, provision it through the command line, and wait until the node has it all."""
+        self._say("PostgreSQL, in a private cluster")
+        self.postgres.start()
+        self._say("the database, the tenant, its users, numbers and trunks, by the holdfast command")
+        provisioning.provision(self.holdfast, self.layout, self.postgres)
+        self._start_service("agent", services.agent(self.settings, self.folder, self.holdfast))
+        if self._rtpengine_port:
+            rtp = self.ports.block(100)
+            engine = services.rtpengine(self.settings.sip.address, self._rtpengine_port, rtp, self.folder)
+            self._start_service("rtpengine", engine)
+        self.wait_synced()
+        self._start_service("kamailio", services.kamailio(self.settings, self.folder))
+        self.media_name, media = services.media_server(self.settings, self.folder, self.holdfast, self._wanted_media)
+        self._start_service("media", media)
+        self._start_service("controller", services.controller(self.settings, self.folder, self.holdfast))
+
+    def close(self, *, keep: bool = False) -> None:
+        """End everything, phones first, and delete the folder (unless it is to be `keep`t for its logs)."""
+        failures: list[Exception] = []
+        endings: list[Callable[[], None]] = [phone.stop for phone in self.phones]
+        endings += [device.stop for device in self.devices]
+        endings += [service.daemon.stop for service in reversed(self._services.values())]
+        endings += [self.postgres.remove, self.collector.close, self.ports.close]
+        for end in endings:
+            try:
+                end()
+            except (LabError, OSError) as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        if not keep:
+            shutil.rmtree(self.folder)
+
+    # parts --------------------------------------------------------------------------------------------------------
+
+    @property
+    def kamailio(self) -> Daemon:
+        return self._services["kamailio"].daemon
+
+    @property
+    def agent(self) -> Daemon:
+        return self._services["agent"].daemon
+
+    @property
+    def controller(self) -> Daemon:
+        return self._services["controller"].daemon
+
+    @property
+    def media(self) -> Daemon:
+        return self._services["media"].daemon
+
+    @property
+    def rtpengine(self) -> Daemon:
+        return self._services["rtpengine"].daemon
+
+    def restart(self, name: str) -> None:
+        """Stop (if it runs) and start one of: agent, controller, kamailio, media, rtpengine."""
+        self._services[name].daemon.stop()
+        self._services[name].start()
+
+    @property
+    def parts(self) -> Parts:
+        """Who is who in a ladder diagram, left to right."""
+        layout = self.layout
+        names: dict[str, str] = {}
+        for phone in self.phones:
+            if phone.account.password:
+                names |= dict.fromkeys((phone.contact, phone.endpoint.address), f"{phone.name}'s phone")
+        names |= {device.place.address: "SIPp device" for device in self.devices}
+        # siptrace gives port 0 where it cannot tell which of Kamailio's sockets it was
+        names |= {f"{layout.sip_address}:{port}": "Kamailio" for port in (layout.sip_port, 0)}
+        names[f"{layout.sip_address}:{layout.media_sip_port}"] = self.media_name
+        names |= {trunk.address: f"PSAP ({trunk.name})" for trunk in layout.trunks}
+        return Parts(names)
+
+    # endpoints ----------------------------------------------------------------------------------------------------
+
+    def phone(self, user: User, *, transport: str = "udp", name: str = "") -> Phone:
+        """A new phone of this user, registered. Two phones of one user need two names and the same address."""
+        account = Account(
+            user.name, DOMAIN, self.layout.proxy, user.password, display_name=user.display_name, transport=transport
+        )
+        return self._start_phone(name or user.name, user.address, account).registered()
+
+    def psap(self, trunk: int = 0, *, auto_answer: bool = True) -> Phone:
+        """A PSAP's telephone behind a trunk: it is called as 911 and the like, and calls as PSAP_NUMBER."""
+        place = self.layout.trunks[trunk]
+        account = Account(
+            PSAP_NUMBER.lstrip("+"), place.address, self.layout.proxy, display_name="County PSAP",
+            auto_answer=auto_answer, also=("911", "112", "999", "+911"),
+        )  # fmt: skip
+        return self._start_phone(place.name, place.address, account, sip_port=place.port)
+
+    def device(
+        self,
+        scenario: str,
+        values: Mapping[str, str],
+        *,
+        address: str = DEVICE_ADDRESS,
+        port: int = 0,
+        credentials: Credentials | None = None,
+        transport: str = "udp",
+    ) -> Sipp:
+        """A SIPp that calls Kamailio; `run()` it. Values fill the scenario's placeholders (number, from, headers…)."""
+        target = f"{self.layout.sip_address}:{self.layout.sip_port}"
+        port = port or self.ports.one(address)
+        place = Place(address, port, target, transport, self.ports.block(4)[0])
+        return self._new_sipp(scenario, place, values, credentials)
+
+    def trunk_caller(self, scenario: str, values: Mapping[str, str], trunk: int = 0) -> Sipp:
+        """A SIPp that calls Kamailio from a trunk's address, as a PSAP or carrier does; `run()` it."""
+        return self.device(scenario, values, address=self.layout.trunks[trunk].address)
+
+    def trunk_callee(self, scenario: str, values: Mapping[str, str], trunk: int = 0, *, echo: bool = False) -> Sipp:
+        """A SIPp in a trunk's place that waits to be called; `start()` it. With `echo` it sends the voice back."""
+        where = self.layout.trunks[trunk]
+        place = Place(where.address, where.port, None, "udp", self.ports.block(4)[0], echo)
+        return self._new_sipp(scenario, place, values, None)
+
+    # what it holds ------------------------------------------------------------------------------------------------
+
+    def edge_rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        """Rows of the edge store, read only."""
+        uri = f"file:{self.settings.node.edge_store}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=5)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(query, parameters)]
+
+    def leases(self) -> list[dict[str, Any]]:
+        """Every lease of the node, as stored, with the number of its calls in progress."""
+        return self.edge_rows(
+            "select lease.*, (select count(*) from emergency_call c where c.lease_id = lease.id) as calls"
+            " from lease order by first_dial_at"
+        )
+
+    def database_rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Rows of PostgreSQL, asked as its superuser."""
+        with psycopg.connect(self.postgres.dsn(dbname="holdfast"), options="-c search_path=holdfast") as connection:
+            return connection.execute(query.encode(), parameters or None).fetchall()
+
+    def wait_synced(self, *, within_s: float = 20.0) -> None:
+        """Wait until the edge store has every provisioning row and the numbers that its pools should keep idle."""
+        [(revision,)] = self.database_rows("select coalesce(max(revision), 0) from changes_since(0, 1000000)")
+        wait_until(
+            "the edge store to hold what was provisioned", lambda: self._holds(int(revision)), within_s=within_s,
+            why=lambda: f"the agent's log: {self.folder / 'agent.log'}",
+        )  # fmt: skip
+
+    def wait_shipped(self, *, within_s: float = 20.0) -> None:
+        """Wait until PostgreSQL has confirmed every row of the edge store's journal that there is now."""
+        [journal] = self.edge_rows("select coalesce(max(seq), 0) as last from journal")
+
+        def shipped() -> bool:
+            [store] = self.edge_rows("select shipped_seq from store")
+            return bool(store["shipped_seq"] >= journal["last"])
+
+        wait_until("the journal to reach PostgreSQL", shipped, within_s=within_s)
+
+    def _holds(self, revision: int) -> bool:
+        try:
+            [store] = self.edge_rows("select node_id, revision, caught_up from store")
+            [claimed] = self.edge_rows(
+                "select count(*) as numbers from pool_number where owner_node_id = ?", store["node_id"]
+            )
+        except (sqlite3.OperationalError, ValueError):  # not there yet
+            return False
+        wanted = provisioning.TARGET_IDLE
+        return store["revision"] >= revision and bool(store["caught_up"]) and claimed["numbers"] >= wanted
+
+    def what_is_left(self) -> list[str]:
+        """After `close`: ports of this lab that are still held. Empty if all is well."""
+        layout = self.layout
+        ports = [layout.sip_port, layout.http_port, layout.media_sip_port, layout.esl_port, layout.controller_port]
+        ends = [(layout.sip_address, port) for port in ports]
+        ends += [(trunk.address, trunk.port) for trunk in layout.trunks]
+        ends += [(phone.endpoint.address, phone.endpoint.sip_port) for phone in self.phones]
+        left = [f"port {address}:{port}" for address, port in ends if not is_free(address, port)]
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        return left + [f"process {pid}" for pid in children]
+
+    # inside -------------------------------------------------------------------------------------------------------
+
+    def _settings_text(self) -> str:
+        engine = f"udp:127.0.0.1:{self._rtpengine_port}" if self._rtpengine_port else ""
+        dsn = f"host={self.postgres.folder} dbname=holdfast"
+        collector = f"{self.collector.address}:{self.collector.port}"
+        return self.layout.settings(self.folder, dsn, services.prompts(), rtpengine=engine, hep_collector=collector)
+
+    def _start_service(self, name: str, service: Service) -> None:
+        self._say(service.daemon.name)
+        self._services[name] = service
+        service.start()
+
+    def _start_phone(self, name: str, address: str, account: Account, sip_port: int = 0) -> Phone:
+        endpoint = Endpoint.at(address, self.ports, sip_port)
+        phone = Phone(name, self.folder / "phones" / f"{len(self.phones)}-{name}", endpoint, account)
+        self.phones.append(phone)
+        return phone.start()
+
+    def _new_sipp(
+        self, scenario: str, place: Place, values: Mapping[str, str], credentials: Credentials | None
+    ) -> Sipp:
+        label = scenario if not scenario.lstrip().startswith("<") else "scenario"
+        folder = self.folder / "devices" / f"{len(self.devices)}-{label}"
+        device = Sipp(scenario, place, folder, {"domain": DOMAIN, **values}, credentials)
+        self.devices.append(device)
+        return device

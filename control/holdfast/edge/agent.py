@@ -68,7 +68,6 @@ class Agent:
         self._gauges = Gauges()
         self._back_off = _BackOff(settings.agent.retry_first_s, settings.agent.retry_last_s)
         self._refused_tried = False
-        self._count_at = 0.0
 
     async def run(self) -> None:
         """Never returns; cancel it."""
@@ -102,8 +101,7 @@ class Agent:
         store.outbox.prune()
         self._gauges.show_copy(store.replica.store.info())
         self._gauges.show_backlog(store.outbox.backlog())
-        if time.monotonic() >= self._count_at:
-            self._count_at = time.monotonic() + self._settings.agent.poll_s
+        if self._gauges.pools_are_older_than(2 * self._settings.agent.poll_s):  # a round shows them, too
             self._gauges.show_pools(store.replica.count_pools())
 
     async def _keep_addresses(self) -> None:

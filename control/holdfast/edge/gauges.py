@@ -1,5 +1,7 @@
 """What the agent's gauges show of an edge store."""
 
+import math
+import time
 from collections.abc import Iterable
 
 from holdfast import metrics
@@ -13,6 +15,7 @@ class Gauges:
 
     def __init__(self) -> None:
         self._pools: set[str] = set()
+        self._pools_shown_at = -math.inf
 
     def show_copy(self, info: StoreInfo) -> None:
         metrics.sync_revision.set(info.revision)
@@ -23,7 +26,12 @@ class Gauges:
         metrics.journal_backlog_age.set(backlog.oldest_s)
         metrics.journal_refused.set(backlog.refused)
 
+    def pools_are_older_than(self, age_s: float) -> bool:
+        """Whether the pools were last shown longer ago than that; counting a great many numbers takes 0.1 s."""
+        return time.monotonic() - self._pools_shown_at > age_s
+
     def show_pools(self, counts: Iterable[PoolCount]) -> None:
+        self._pools_shown_at = time.monotonic()
         shown = set()
         for pool in counts:
             shown.add(pool.name)

@@ -24,6 +24,8 @@ from holdfast.errors import EdgeStoreUnavailable
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
+#: A quarter of what every other connection waits for.
+CHECKPOINT_PAGES = 250
 #: Errors that leave the connection as it was: another process holds the lock, or the disk is full.
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM)
 
@@ -93,6 +95,8 @@ class StoreKeeper:
             try:
                 # what hostile bytes made it into a journal row shall not stop the journal
                 connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+                # whoever's commit finds the WAL long must copy it into the database: let that be us, not a call
+                connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
                 file_id = _file_id(self._path)
                 if file_id is None:
                     raise EdgeStoreUnavailable(f"edge store {self._path} was deleted while it was opened")

@@ -402,6 +402,8 @@ create view call_in_progress as
           select from journal e
           where e.kind = 'call_ended' and e.payload ->> 'call_id' = s.payload ->> 'call_id'
             and e.payload ->> 'kind' = s.payload ->> 'kind'
+            -- a callback to a shared number is one call on each holder's lease
+            and e.payload ->> 'lease_id' is not distinct from s.payload ->> 'lease_id'
             and e.node_id = s.node_id and e.store_id = s.store_id and e.seq > s.seq
       );
 

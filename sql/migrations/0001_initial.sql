@@ -332,6 +332,7 @@ create view call_in_progress as
           select from journal e
           where e.kind = 'call_ended' and e.payload ->> 'call_id' = s.payload ->> 'call_id'
             and e.payload ->> 'kind' = s.payload ->> 'kind'
+            and e.payload ->> 'lease_id' is not distinct from s.payload ->> 'lease_id'
             and e.node_id = s.node_id and e.store_id = s.store_id and e.seq > s.seq
       );
 

@@ -52,7 +52,7 @@ def conninfo(settings: Settings, *, role: str = ADMIN, override: str = "") -> st
         # a peer that fell silent is given up after as long as a statement may take
         "tcp_user_timeout": str(STATEMENT_TIMEOUT_S * 1000),
         "application_name": "holdfast",
-        "options": f"{timeouts} -c lc_messages=C -c search_path=holdfast",
+        "options": f"{timeouts} -c search_path=holdfast",
     }
     return make_conninfo(**{**defaults, **configured, **on_top})
 

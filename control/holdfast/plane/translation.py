@@ -156,8 +156,8 @@ _KINDS: tuple[tuple[type[psycopg.Error], str, str], ...] = (
 
 
 def _offending_values(error: psycopg.Error) -> str:
-    # 'Key (username, realm)=(alice, example.com) already exists.': a fixed English text, see connection_options
-    found = re.search(r"\)=\((.*)\) ", error.diag.message_detail or "")
+    # 'Key (username, realm)=(alice, example.com) already exists.', in whatever language PostgreSQL speaks
+    found = re.search(r"\)=\((.*)\)", error.diag.message_detail or "")
     if not found:
         return "that value"
     values = found.group(1).split(", ")
@@ -171,7 +171,8 @@ def _offending_values(error: psycopg.Error) -> str:
 def _first_line(error: psycopg.Error) -> str:
     text = error.diag.message_primary or str(error)
     # libpq's second line asks whether the server is running, which our mend says better
-    return (text.strip().splitlines() or [type(error).__name__])[0].strip()
+    line = (text.strip().splitlines() or [type(error).__name__])[0].strip()
+    return line.removeprefix("connection failed: ").removeprefix("connection is bad: ")
 
 
 def unreachable(error: psycopg.Error) -> HoldfastError:

@@ -1,0 +1,175 @@
+"""`holdfast number`: the numbers that tenants own. `holdfast pool`: the numbers that emergency callers are lent."""
+
+from typing import BinaryIO
+
+import click
+
+from holdfast.commands import context as common
+from holdfast.commands.context import Context, json_option, pass_context
+from holdfast.commands.importing import run_import
+from holdfast.commands.output import show_json, show_list
+from holdfast.errors import InputError
+from holdfast.plane import imports, numbers, provisioning, values
+
+_limit_option = click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
+
+
+@click.group()
+def number() -> None:
+    """Platform numbers: the numbers that tenants own and their users have."""
+
+
+@number.command("add")
+@click.argument("numbers_given", metavar="NUMBER|RANGE...", nargs=-1, required=True)
+@click.option("--tenant", required=True, help="The tenant's name.")
+@click.option("--outbound", type=common.ON_OFF, default=True, help="Whether it may call out (A5); on by default.")
+@pass_context
+def add(context: Context, numbers_given: tuple[str, ...], tenant: str, outbound: bool) -> None:
+    """Give a tenant numbers, such as +12025550123, or a range, +12025550100-+12025550149."""
+    added = _expand(numbers_given)
+    with context.connection() as connection:
+        numbers.add_platform_numbers(connection, tenant, added, outbound=outbound)
+    click.echo(f"{_count(added)} added to tenant {tenant}")
+
+
+@number.command("list")
+@click.option("--tenant", help="Only this tenant's.")
+@_limit_option
+@json_option
+@pass_context
+def list_numbers(context: Context, tenant: str | None, limit: int | None, as_json: bool) -> None:
+    """List platform numbers."""
+    with context.connection() as connection:
+        found = numbers.platform_numbers(connection, tenant=tenant, limit=limit)
+    show_list(found, as_json=as_json, empty="There are no such numbers.")
+
+
+@number.command("set")
+@click.argument("which", metavar="NUMBER", type=common.NUMBER)
+@click.option("--outbound", type=common.ON_OFF, required=True, help="Whether it may call out (A5).")
+@pass_context
+def change_number(context: Context, which: str, outbound: bool) -> None:
+    """Change a platform number."""
+    with context.connection() as connection:
+        numbers.change_platform_number(connection, which, outbound=outbound)
+    click.echo(f"number {which} changed")
+
+
+@number.command("import")
+@click.argument("file", type=click.File("rb"))
+@click.option("--tenant", help="The tenant of rows without one.")
+@pass_context
+def import_numbers(context: Context, file: BinaryIO, tenant: str | None) -> None:
+    """Import platform numbers from a CSV file (- is standard input): all of them, or none if any row is wrong.
+
+    Columns: number; and, if wanted, tenant, outbound_enabled. The first row names them, in any order.
+    """
+    run_import(
+        context, file, "numbers",
+        lambda connection, progress: imports.import_numbers(connection, file, tenant=tenant, progress=progress),
+    )  # fmt: skip
+
+
+@click.group()
+def pool() -> None:
+    """Pools of callback numbers: what emergency callers are lent, and a PSAP calls back."""
+
+
+@pool.command("create")
+@click.argument("name", type=common.NAME)
+@click.option("--trunk-group", required=True, help="Whose carrier delivers the callbacks; made with --emergency.")
+@click.option("--country", type=common.COUNTRY, required=True)
+@click.option("--tenant", help="Only for this tenant; by default for all.")
+@click.option("--window-s", type=click.IntRange(min=3600), help="How long a number stays its caller's; 3600 s.")
+@click.option("--rest-s", type=click.IntRange(min=0), help="How long it then rests; 3600 s by default.")
+@click.option("--target-idle", type=click.IntRange(0, 100_000), help="Idle numbers each node keeps; 10 by default.")
+@pass_context
+def create(
+    context: Context, /, name: str, trunk_group: str, country: str, tenant: str | None, **options: object
+) -> None:
+    """Create a pool."""
+    with context.connection() as connection:
+        columns = common.given(name=name, country=country, **options)
+        provisioning.create_pool(connection, trunk_group, tenant, columns)
+    click.echo(f"pool {name} created; give it numbers with 'holdfast pool add-numbers'")
+
+
+@pool.command("add-numbers")
+@click.argument("name", metavar="POOL")
+@click.argument("numbers_given", metavar="NUMBER|RANGE...", nargs=-1, required=True)
+@click.option("--shared", is_flag=True, help="Lend them to several callers at once when the pool is dry (N3).")
+@pass_context
+def add_numbers(context: Context, name: str, numbers_given: tuple[str, ...], shared: bool) -> None:
+    """Put callback numbers into a pool, such as +12025550123, or a range, +12025550100-+12025550149."""
+    added = _expand(numbers_given)
+    with context.connection() as connection:
+        numbers.add_pool_numbers(connection, name, added, shared=shared)
+    click.echo(f"{_count(added)} added to pool {name}")
+
+
+@pool.command("import")
+@click.argument("name", metavar="POOL")
+@click.argument("file", type=click.File("rb"))
+@pass_context
+def import_pool_numbers(context: Context, name: str, file: BinaryIO) -> None:
+    """Import callback numbers from a CSV file (- is standard input): all of them, or none if any row is wrong.
+
+    Columns: number; and, if wanted, shared. The first row names them, in any order.
+    """
+    run_import(
+        context, file, "callback numbers",
+        lambda connection, progress: imports.import_pool_numbers(connection, file, pool=name, progress=progress),
+    )  # fmt: skip
+
+
+@pool.command("list")
+@json_option
+@pass_context
+def list_pools(context: Context, as_json: bool) -> None:
+    """List all pools."""
+    with context.connection() as connection:
+        found = provisioning.pools(connection)
+    show_list(found, as_json=as_json, empty="There are no pools; 'holdfast pool create' makes one.")
+
+
+@pool.command("show")
+@click.argument("name", metavar="POOL")
+@click.option("--numbers", "with_numbers", is_flag=True, help="Each number, too.")
+@_limit_option
+@json_option
+@pass_context
+def show(context: Context, name: str, with_numbers: bool, limit: int | None, as_json: bool) -> None:
+    """Show how a pool's numbers are used, by the node that owns them. Held: lent, or resting after that.
+
+    What is held is known from the nodes' reports; a node that is cut off knows better.
+    """
+    with context.connection() as connection:
+        use = [
+            {"node": part.node, "numbers": part.numbers, "idle": part.idle, "held": part.held, "shared": part.shared}
+            for part in numbers.pool_use(connection, name)
+        ]
+        each = numbers.pool_numbers(connection, name, limit=limit) if with_numbers else ()
+    if as_json:
+        show_json({"pool": name, "use": use, **({"each": each} if with_numbers else {})})
+        return
+    for part in use:
+        part["node"] = part["node"] or "(no node yet)"
+    show_list(use, as_json=False, empty=f"Pool {name} has no numbers; 'holdfast pool add-numbers' gives it some.")
+    if each:
+        click.echo()
+        show_list(each, as_json=False, empty="")
+
+
+def _expand(given: tuple[str, ...]) -> list[str]:
+    """Every number once, in the order given; InputError if one stands there twice."""
+    expanded: dict[str, None] = {}
+    for text in given:
+        for one in values.numbers(text):
+            if one in expanded:
+                raise InputError(f"{one} is given twice", mend="name every number once; ranges must not overlap")
+            expanded[one] = None
+    return list(expanded)
+
+
+def _count(added: list[str]) -> str:
+    return added[0] if len(added) == 1 else f"{len(added)} numbers"

@@ -7,84 +7,18 @@ Every transition of a lease or a call is one transaction that also writes the jo
 import dataclasses
 import json
 import sqlite3
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from holdfast.core import lease as rules
 from holdfast.core.headers import is_address
 from holdfast.core.lease import Lease, LeaseState, Moment
 from holdfast.core.model import Caller, CallKind, Pool, Subscriber, Tenant, Trunk
+from holdfast.edge.store_file import connect as connect
 from holdfast.errors import EdgeStoreUnavailable
-
-SCHEMA_FILE = Path(__file__).resolve().parents[3] / "sql" / "edge.sql"
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x484F4C44  # "HOLD": says whose file this is
-#: How long a call may wait for another process's transaction. Writers here take about a millisecond.
-BUSY_TIMEOUT_S = 0.25
-
-
-def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
-    """Open the store, creating it when the file is new. EdgeStoreUnavailable if it cannot be used or is not ours."""
-    try:
-        if not create and not path.exists():
-            raise EdgeStoreUnavailable(f"no edge store at {path}", mend="start the edge agent: it makes one")
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        try:
-            _prepare(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        raise EdgeStoreUnavailable(f"edge store {path}: {error}") from error
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.row_factory = sqlite3.Row
-    if connection.execute("pragma application_id").fetchone()[0] != APPLICATION_ID:
-        _create(connection, path)
-    connection.execute("pragma synchronous = full")
-    version = connection.execute("select schema_version from store").fetchone()
-    if version is None or version[0] != SCHEMA_VERSION:
-        raise EdgeStoreUnavailable(
-            f"edge store {path} is of another version of Holdfast",
-            mend="stop Kamailio and the agent, move the file away, start the agent: it fetches everything again",
-        )
-
-
-def _create(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the schema in one transaction; whoever comes second finds it made."""
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("begin exclusive")
-    try:
-        if connection.execute("pragma application_id").fetchone()[0] != APPLICATION_ID:
-            if connection.execute("select count(*) from sqlite_schema").fetchone()[0]:
-                raise EdgeStoreUnavailable(f"{path} is a database, but not an edge store", mend="name another file")
-            for statement in _statements(SCHEMA_FILE.read_text(encoding="utf-8")):
-                connection.execute(statement)
-            connection.execute(
-                "insert into store (one, schema_version, store_id, created_at) values (1, ?, ?, ?)",
-                (SCHEMA_VERSION, uuid.uuid4().hex, time.time()),
-            )
-            connection.execute(f"pragma application_id = {APPLICATION_ID}")
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise
-
-
-def _statements(script: str) -> Iterator[str]:
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +79,6 @@ class EdgeStore:
     def subscriber(self, username: str, realm: str) -> Subscriber | None:
         return _one(self._rows("select * from subscriber where username = ? and realm = ?", (username, realm)))
 
-    def subscriber_by_id(self, subscriber_id: int) -> Subscriber | None:
-        return _one(self._rows("select * from subscriber where id = ?", (subscriber_id,)))
-
     def subscriber_by_number(self, number: str) -> Subscriber | None:
         return _one(self._rows("select * from subscriber where number = ?", (number,)))
 
@@ -159,10 +90,6 @@ class EdgeStore:
         """A5: whether the tenant has at least one platform number enabled for outbound calls."""
         query = "select 1 from platform_number where tenant_id = ? and outbound_enabled = 1 limit 1"
         return bool(self._rows(query, (tenant_id,)))
-
-    def platform_number_tenant(self, number: str) -> int | None:
-        rows = self._rows("select tenant_id from platform_number where number = ?", (number,))
-        return int(rows[0][0]) if rows else None
 
     def trunks(self) -> tuple[Trunk, ...]:
         """Every enabled trunk, in the order they are tried; last those whose host name was never resolved."""
@@ -217,21 +144,30 @@ class EdgeStore:
         """
         tenant_id = caller.tenant.id if caller.tenant else None
         with self._transaction():
-            already = self._leases("l.id in (select lease_id from emergency_call where call_id = ?)", (call_id,), now)
-            if already:  # a retransmission that a second worker took up, or a fork of the same call
+            # A retransmission that a second worker took up, or a fork of the same call. Not somebody else's: whoever
+            # learns a Call-ID must not get the number that was lent for it (N3).
+            of_call = "l.caller_key = ? and l.id in (select lease_id from emergency_call where call_id = ?)"
+            already = self._leases(of_call, (caller.caller_key, call_id), now)
+            if already:
                 return already[0]
             lease = self._renew(caller, pools, now) or self._lend(caller, pools, now)
             if lease is None:
-                self._journal("alarm", {"name": "pool_empty", "tenant_id": tenant_id}, now)
-            self._open(call_id, kind, lease, tenant_id, now)
-        return lease
+                if self._open(call_id, kind, None, None, tenant_id, now):
+                    self._journal("alarm", {"name": "pool_empty", "tenant_id": tenant_id}, now)
+                return None
+            self._open(call_id, kind, lease.id, lease.number, tenant_id, now)
+            return self._leases("l.id = ?", (lease.id,), now)[0]
 
     def begin_callback(self, call_id: str, number: str, now: Moment) -> tuple[Lease, ...]:
-        """Open a PSAP's call to a leased number: while it lasts the window of every holder it rings cannot end."""
+        """Open a PSAP's call to a leased number: while it lasts the window of every holder it rings cannot end.
+
+        A call to a number that rests is the security desk's (N3): it is recorded, but makes nobody's lease live again.
+        """
         with self._transaction():
             leases = self.leases_on(number, now)
             for lease in leases:
-                self._open(call_id, CallKind.CALLBACK, lease, lease.tenant_id, now)
+                live = rules.state(lease, now) is LeaseState.LIVE
+                self._open(call_id, CallKind.CALLBACK, lease.id if live else None, number, lease.tenant_id, now)
         return leases
 
     def end_call(self, call_id: str, now: Moment, *, reason: str) -> bool:
@@ -254,9 +190,11 @@ class EdgeStore:
     # Steps of a transaction
 
     def _renew(self, caller: Caller, pools: tuple[Pool, ...], now: Moment) -> Lease | None:
-        """Same caller and pool: same number, while it is live or rests."""
+        """Same caller and pool: same number, while it is live or rests, and while calls to it still come here."""
+        ours = """l.caller_key = ? and l.pool_id = ? and l.number in (select number from pool_number where shared = 1
+                  or owner_node_id = (select node_id from store))"""
         for pool in pools:
-            held = self._leases("l.caller_key = ? and l.pool_id = ?", (caller.caller_key, pool.id), now)
+            held = self._leases(ours, (caller.caller_key, pool.id), now)
             if held and rules.state(held[0], now) is not LeaseState.OVER:
                 self._db.execute(
                     "update lease set contact_uri = ?, source_uri = ?, display_name = ? where id = ?",
@@ -300,8 +238,10 @@ class EdgeStore:
         """The lease of this pool that is nearest its end (or furthest past it), live ones left aside."""
         owned = "l.number in (select number from pool_number where pool_id = ? and owner_node_id = ? and shared = 0)"
         leases = [
-            lease
-            for lease in self._leases(f"l.shared = 0 and {owned}", (pool.id, node_id), now)
+            lease  # age_s never exceeds the wall clock's, so SQLite can leave most live ones aside
+            for lease in self._leases(
+                f"l.shared = 0 and ? - l.marked_at >= l.window_s and {owned}", (now.wall_s, pool.id, node_id), now
+            )
             if rules.state(lease, now) is not LeaseState.LIVE
         ]
         return max(leases, key=lambda lease: rules.age_s(lease, now) - lease.window_s - lease.rest_s, default=None)
@@ -350,16 +290,20 @@ class EdgeStore:
         for row in rows:
             self._journal("lease", dict(row), now)
 
-    def _open(self, call_id: str, kind: CallKind, lease: Lease | None, tenant_id: int | None, now: Moment) -> None:
+    def _open(
+        self, call_id: str, kind: CallKind, lease_id: str | None, number: str | None, tenant_id: int | None, now: Moment
+    ) -> bool:
+        """False: it was open already."""
         opened = self._rows(
             "insert or ignore into emergency_call (call_id, lease_id, kind, tenant_id, started_at)"
             " values (?, ?, ?, ?, ?) returning call_id",
-            (call_id, lease.id if lease else None, kind.value, tenant_id, now.wall_s),
+            (call_id, lease_id, kind.value, tenant_id, now.wall_s),
         )
         if opened:
-            details = {"call_id": call_id, "kind": kind.value, "tenant_id": tenant_id,
-                       "lease_id": lease.id if lease else None, "number": lease.number if lease else None}  # fmt: skip
+            details = {"call_id": call_id, "kind": kind.value, "tenant_id": tenant_id, "lease_id": lease_id,
+                       "number": number}  # fmt: skip
             self._journal("call_started", details, now)
+        return bool(opened)
 
     def _journal(self, kind: str, payload: Mapping[str, Any], now: Moment) -> None:
         self._db.execute(

@@ -26,7 +26,7 @@ def answers_sip(address: str, port: int, within_s: float = 0.5) -> bool:
                     f"OPTIONS sip:{address}:{port} SIP/2.0\r\n"
                     f"Via: SIP/2.0/UDP {here}:{here_port};branch=z9hG4bKready{here_port};rport\r\n"
                     f"From: <sip:ready@{here}>;tag=ready{here_port}\r\nTo: <sip:{address}:{port}>\r\n"
-                    f"Call-ID: ready-{here_port}@{here}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 0\r\n"
+                    f"Call-ID: ready-{here_port}@{here}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 5\r\n"
                     "Content-Length: 0\r\n\r\n"
                 ).encode()
             )

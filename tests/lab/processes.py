@@ -175,6 +175,19 @@ def stop_all(daemons: Iterable[Daemon]) -> None:
         raise failures[0]
 
 
+def processes_of(folder: Path) -> list[str]:
+    """Every other process whose command line, environment or working directory names this folder."""
+    wanted = os.fsencode(folder)
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours to look at
+                texts = [(process / "cmdline").read_bytes(), (process / "environ").read_bytes()]
+                if any(wanted in text for text in [*texts, os.fsencode((process / "cwd").readlink())]):
+                    found.append(f"{(process / 'comm').read_text().strip()} (pid {process.name})")
+    return found
+
+
 @atexit.register
 def _end_everything() -> None:
     stop_all(list(reversed(_running)))

@@ -1,7 +1,7 @@
 """Provisioning a lab, with the `holdfast` command as an operator would."""
 
 from lab.command import Command
-from lab.layout import NODE, POOL, POOL_NUMBERS, TENANT, TRUNK_GROUP, USERS, Layout
+from lab.layout import POOL, POOL_NUMBERS, TENANT, TRUNK_GROUP, USERS, Layout
 from lab.postgres import PrivatePostgres
 
 #: How many idle numbers the agent keeps on the node; the pool has as many, so it claims them all.
@@ -13,7 +13,7 @@ def provision(holdfast: Command, layout: Layout, postgres: PrivatePostgres) -> N
     # as the superuser: it creates the database and the roles that everybody else connects as
     holdfast.run("--database", postgres.dsn(dbname="holdfast"), "db", "init")
     run = holdfast.run
-    run("node", "create", NODE, "--sip-address", layout.sip_address, "--sip-port", str(layout.sip_port))
+    run("node", "create")
     run("tenant", "create", TENANT, "--country", "US")
     run("number", "add", *(user.number for user in USERS), "--tenant", TENANT)
     for user in USERS:

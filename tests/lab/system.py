@@ -7,7 +7,6 @@ with System() as system:
     psap.established()
 """
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -27,7 +26,7 @@ from lab.layout import DEVICE_ADDRESS, DOMAIN, PSAP_NUMBER, Layout, User
 from lab.phones import Account, Endpoint, Phone
 from lab.ports import Ports, is_free
 from lab.postgres import PrivatePostgres
-from lab.processes import Daemon
+from lab.processes import Daemon, processes_of
 from lab.services import Service
 from lab.sipp import Credentials, Place, Sipp
 from lab.trace import Collector
@@ -167,7 +166,7 @@ class System:
         """A PSAP's telephone behind a trunk: it is called as 911 and the like, and calls as PSAP_NUMBER."""
         place = self.layout.trunks[trunk]
         account = Account(
-            PSAP_NUMBER.lstrip("+"), place.address, self.layout.proxy, display_name="County PSAP",
+            PSAP_NUMBER, place.address, self.layout.proxy, display_name="County PSAP",
             auto_answer=auto_answer, also=("911", "112", "999", "+911"),
         )  # fmt: skip
         return self._start_phone(place.name, place.address, account, sip_port=place.port)
@@ -249,15 +248,14 @@ class System:
         return store["revision"] >= revision and bool(store["caught_up"]) and claimed["numbers"] >= wanted
 
     def what_is_left(self) -> list[str]:
-        """After `close`: ports of this lab that are still held. Empty if all is well."""
+        """After `close`: ports that are still held and processes that still run. Empty if all is well."""
         layout = self.layout
         ports = [layout.sip_port, layout.http_port, layout.media_sip_port, layout.esl_port, layout.controller_port]
         ends = [(layout.sip_address, port) for port in ports]
         ends += [(trunk.address, trunk.port) for trunk in layout.trunks]
         ends += [(phone.endpoint.address, phone.endpoint.sip_port) for phone in self.phones]
         left = [f"port {address}:{port}" for address, port in ends if not is_free(address, port)]
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        return left + [f"process {pid}" for pid in children]
+        return [*left, *processes_of(self.folder), *processes_of(self.postgres.folder)]
 
     # inside -------------------------------------------------------------------------------------------------------
 

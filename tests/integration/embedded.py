@@ -36,10 +36,10 @@ SENTENCES = ("readback/intro", "readback/again", "readback/end", "callback/no_an
 
 
 def make_prompts(folder: Path) -> dict[str, Samples]:
-    """A melody of its own for every prompt, half a second each, so that each is told from every other."""
+    """A melody of its own for every prompt, 0.3 s each, so that each is told from every other."""
     clips = {}
     for name in (*SENTENCES, *(f"digits/{digit}" for digit in range(10))):
-        clips[name] = melody(name)[:4000]
+        clips[name] = melody(name)[:2400]
         path = folder / "en" / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_wav(path, clips[name])
@@ -122,14 +122,15 @@ class EmbeddedServer:
     ) -> Sipp:
         """A SIPp that calls a feature as the edge does; `how`: see `sipp`."""
         headers = f"X-Holdfast-Callback-Number: {number}\nX-Holdfast-Language: en"
-        return self.sipp(scenario, directory, to_server=True, headers=headers, number=feature, **how)
+        return self.sipp(scenario, directory, **how, to_server=True, headers=headers, number=feature)
 
     def edge(self, directory: Path, scenario: str, **how: object) -> Sipp:
         """A SIPp that waits where the media server delivers callbacks to."""
         return self.sipp(scenario, directory, port=self.settings.sip.port, **how).start()
 
-    def sipp(self, scenario: str, directory: Path, *, to_server: bool = False, **how: object) -> Sipp:
-        """`line`: whose RTP port stands in its SDP; `address`, `port`, `calls`, `echo`; what is left are values."""
+    def sipp(self, scenario: str, directory: Path, **how: object) -> Sipp:
+        """`to_server`: it calls; `line`: whose RTP port stands in its SDP; `address`, `port`, `calls`, `echo`; values."""
+        to_server = how.pop("to_server", False)
         line, calls, echo = how.pop("line", None), how.pop("calls", 1), how.pop("echo", False)
         address, port = how.pop("address", ADDRESS), how.pop("port", None) or self.ports.one()
         text = scenario if scenario.lstrip().startswith("<") else (SCENARIOS / f"{scenario}.xml").read_text("utf-8")
@@ -246,7 +247,11 @@ class EslPeer:
         return headers, body
 
     def send(self, text: str) -> None:
-        self._socket.sendall(text.encode("latin-1") + b"\n\n")
+        self.push(text + "\n\n")
+
+    def push(self, text: str) -> None:
+        """Send just this much."""
+        self._socket.sendall(text.encode("latin-1"))
 
     def command(self, text: str) -> str:
         """Send a command; the reply's text, or the body of an api response."""

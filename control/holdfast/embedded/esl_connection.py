@@ -1,6 +1,7 @@
 """What outbound and inbound event socket connections have in common: commands in, replies and events out."""
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Callable
@@ -23,6 +24,8 @@ EVENT_NAMES = frozenset((
 # fmt: on
 #: A client that does not read is dropped when this much waits for it.
 _MOST_UNREAD = 4 * 1024 * 1024
+#: How long after the last word the client's own end of the connection is waited for.
+_LINGER_S = 3.0
 
 Answer = Callable[[frames.Command], bytes]
 
@@ -33,6 +36,7 @@ class EslConnection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._finished = False
         self._events: set[str] = set()
         self._filters: list[tuple[str, str]] = []
         self.commands: dict[str, Answer] = {
@@ -46,17 +50,34 @@ class EslConnection:
         """Answer commands until the client goes, says exit or breaks the protocol."""
         incoming = frames.CommandReader()
         try:
-            while not self._writer.is_closing() and (data := await self._reader.read(65_536)):
+            while data := await self._reader.read(65_536):
                 for command in incoming.feed(data):
                     self.write(self._answer(command))
         except EslProtocolError as error:
-            self.write(frames.command_reply(f"-ERR {error}"))
+            self.finish(frames.command_reply(f"-ERR {error}"))
+            with contextlib.suppress(OSError):
+                while await self._reader.read(65_536):
+                    pass
         except OSError as error:
             log.info("event socket: %s", error)
         self._writer.close()
 
+    def finish(self, last: bytes) -> None:
+        """Say a last thing, and then only wait for the client to go.
+
+        Closed at once, a connection on which the client is just saying something would be reset, and the client would
+        lose the last events.
+        """
+        if self._finished or self._writer.is_closing():
+            return
+        self.write(last)
+        self._finished = True
+        with contextlib.suppress(OSError):
+            self._writer.write_eof()
+        asyncio.get_running_loop().call_later(_LINGER_S, self._writer.close)
+
     def write(self, data: bytes) -> None:
-        if self._writer.is_closing():
+        if self._finished or self._writer.is_closing():
             return
         self._writer.write(data)
         if self._writer.transport.get_write_buffer_size() > _MOST_UNREAD:
@@ -75,6 +96,8 @@ class EslConnection:
         )
 
     def _answer(self, command: frames.Command) -> bytes:
+        if self._finished:
+            return b""
         answer = self.commands.get(command.verb)
         return answer(command) if answer else frames.command_reply("-ERR command not found")
 
@@ -112,6 +135,5 @@ class EslConnection:
         return frames.command_reply(f"+OK filter added. [{name}]=[{value.strip()}]")
 
     def _exit(self, _command: frames.Command) -> bytes:
-        self.write(frames.command_reply("+OK bye") + frames.disconnect_notice())
-        self._writer.close()
+        self.finish(frames.command_reply("+OK bye") + frames.disconnect_notice())
         return b""

@@ -39,8 +39,7 @@ class _Client(EslConnection):
             self._bus.remove(self)
 
     def end(self) -> None:
-        self.write(frames.disconnect_notice())
-        self._writer.close()
+        self.finish(frames.disconnect_notice())
 
     def _authenticate(self, command: frames.Command) -> bytes:
         given = command.argument.encode("latin-1")

@@ -52,8 +52,7 @@ class OutboundConnection(EslConnection):
 
     def close(self) -> None:
         """Nothing more will come: the final notice, and the end."""
-        self.write(frames.disconnect_notice(self._call.channel.uuid))
-        self._writer.close()
+        self.finish(frames.disconnect_notice(self._call.channel.uuid))
         self._call.channel.bus.remove(self)
 
     def event(self, event: Event) -> None:

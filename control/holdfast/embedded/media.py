@@ -21,6 +21,9 @@ _MOST_CAUGHT_UP = 10
 #: That many packets of one source, and none from where the SDP said, make that source the far end.
 _LATCH_PACKETS = 3
 _READ_AT_ONCE = 32
+#: A bridged far end that has been quiet for this long is filled in for with silence: each phone may be waiting for the
+#: other's first packet (to learn where it is, behind NAT), and a held one must not run into its own media timeout.
+_QUIET_S = 0.2
 
 
 class NoMediaPort(HoldfastError):
@@ -112,6 +115,7 @@ class MediaSession:
         self._target: Address | None = None
         self._heard_from: Address | None = None
         self._candidate: tuple[Address, int] | None = None
+        self._relayed_at_s = 0.0
         self._stream = OutgoingStream()
         self._digits = DigitReader()
         self.partner: MediaSession | None = None
@@ -161,6 +165,7 @@ class MediaSession:
         self.partner, partner.partner = partner, self
         for session in (self, partner):
             session.received_at_s = self._loop.time()
+            session.start()
 
     def leave(self) -> None:
         if self.partner:
@@ -169,7 +174,7 @@ class MediaSession:
 
     def send_frame(self) -> None:
         """Called by the clock every 20 ms."""
-        if self.partner and not self._frames:
+        if self.partner and not self._frames and self._loop.time() - self._relayed_at_s < _QUIET_S:
             return
         frame = SILENT_FRAME
         if self._frames:
@@ -232,7 +237,8 @@ class MediaSession:
             payload_type = self.remote.event_type
         else:
             return
-        self._send(self._stream.relay(packet, payload_type, payload, self._loop.time()))
+        self._relayed_at_s = self._loop.time()
+        self._send(self._stream.relay(packet, payload_type, payload, self._relayed_at_s))
 
     def _send(self, datagram: bytes) -> None:
         if self._target:

@@ -222,7 +222,10 @@ def new_transaction() -> None:
 
 def is_retransmission() -> bool:
     """Absorb what another worker is working on, or has answered."""
-    return bool(KSR.tmx.t_precheck_trans() > 0) and bool(KSR.tm.t_check_trans() == 0)
+    if KSR.tmx.t_precheck_trans() > 0:
+        KSR.tm.t_check_trans()
+        return True
+    return bool(KSR.tm.t_check_trans() == 0)
 
 
 def known_transaction() -> bool:

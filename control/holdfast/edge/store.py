@@ -126,12 +126,14 @@ class EdgeStore:
         return tuple(OpenCall(row[0], row[1], CallKind(row[2]), row[3], row[4]) for row in rows)
 
     def _leases(self, condition: str, parameters: tuple[object, ...], now: Moment) -> tuple[Lease, ...]:
-        # A call whose end nobody saw counts as in progress for MAX_CALL_S; see core.lease.
+        # A call whose end nobody saw counts as in progress for MAX_CALL_S (see core.lease) by both clocks: a wall clock
+        # that is set forward ends no call. The lease was last marked when its call began, or not long before.
         rows = self._rows(
             f"""select l.*, (select count(*) from emergency_call c
-                             where c.lease_id = l.id and c.started_at > ?) as calls
+                             where c.lease_id = l.id
+                               and (c.started_at > ? or (l.boot_id = ? and l.boottime_s > ?))) as calls
                 from lease l where {condition}""",  # noqa: S608  conditions are this module's own constants
-            (now.wall_s - rules.MAX_CALL_S, *parameters),
+            (now.wall_s - rules.MAX_CALL_S, now.boot_id, now.boottime_s - rules.MAX_CALL_S, *parameters),
         )
         return tuple(Lease(**{**dict(row), "shared": bool(row["shared"])}) for row in rows)
 

@@ -9,6 +9,7 @@ from types import FrameType
 
 from holdfast.errors import HoldfastError
 from lab import report, scenes
+from lab.media import find_freeswitch
 from lab.narration import Narrator
 from lab.report import Report
 from lab.services import REPOSITORY
@@ -63,8 +64,10 @@ def _conclude(story: Story, narrator: Narrator) -> int:
 
 
 def _media(system: System) -> str:
-    if system.media_name == "FreeSWITCH":
+    if system.has_freeswitch:
         return "FreeSWITCH"
+    if find_freeswitch() is not None:
+        return "the embedded one, as HOLDFAST_MEDIA says"
     return "the embedded one (no FreeSWITCH was found; HOLDFAST_FREESWITCH=/path/to/freeswitch names one)"
 
 

@@ -221,8 +221,12 @@ def keep_both(story: Story, alice: Phone, psap: Phone) -> None:
 def check_two_way(story: Story, row: str, alice: Phone, psap: Phone) -> None:
     for listener, speaker in ((alice, psap), (psap, alice)):
         score = listener.hears(speaker.clip)
-        what = f"{listener.name} hears {speaker.name} (matched filter)"
+        what = f"{called(listener)} hears {called(speaker)} (matched filter)"
         story.check(row, what, f"≥ {HEARD:.2f}", f"{score:.2f}", ok=score >= HEARD)
+
+
+def called(phone: Phone) -> str:
+    return phone.name if phone.account.password else "the PSAP"
 
 
 def check_heard_number(story: Story, phone: Phone, number: str, user: User) -> None:
@@ -239,7 +243,7 @@ def check_what_the_psap_sees(story: Story, psap: Phone, number: str) -> None:
     invite = psap.received("INVITE")[-1]
     story.check("A2", "From, as the PSAP sees it", number, invite.address("From").user)
     story.check("A2", "P-Asserted-Identity, as the PSAP sees it", number, invite.address("P-Asserted-Identity").user)
-    own = ALICE.number.lstrip("+1")
+    own = ALICE.number.removeprefix("+1")
     found = "in it" if own in invite else "nowhere"
     story.check("A2", f"alice's own number ({own}) in the whole message", "nowhere", found)
     names = ("Privacy", "P-Preferred-Identity", "Remote-Party-ID", "Diversion")

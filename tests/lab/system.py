@@ -139,6 +139,10 @@ class System:
         self._services[name].start()
 
     @property
+    def has_freeswitch(self) -> bool:
+        return self.media_name == "FreeSWITCH"
+
+    @property
     def parts(self) -> Parts:
         """Who is who in a ladder diagram, left to right."""
         layout = self.layout
@@ -149,7 +153,7 @@ class System:
         names |= {device.place.address: "SIPp device" for device in self.devices}
         # siptrace gives port 0 where it cannot tell which of Kamailio's sockets it was
         names |= {f"{layout.sip_address}:{port}": "Kamailio" for port in (layout.sip_port, 0)}
-        names[f"{layout.sip_address}:{layout.media_sip_port}"] = self.media_name
+        names[f"{layout.sip_address}:{layout.media_sip_port}"] = "FreeSWITCH" if self.has_freeswitch else "media server"
         names |= {trunk.address: f"PSAP ({trunk.name})" for trunk in layout.trunks}
         return Parts(names)
 

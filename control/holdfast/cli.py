@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from holdfast.commands import daemons, database, live, numbers, tenants, trunks, users
+from holdfast.commands import daemons, database, doctor, live, numbers, tenants, trunks, users
 from holdfast.commands.context import Context
 from holdfast.commands.output import visible
 from holdfast.errors import HoldfastError
@@ -101,6 +101,7 @@ for command in (
     live.call,
     live.registration,
     live.journal,
+    doctor.doctor,
     daemons.render,
     daemons.agent,
     daemons.controller,

@@ -581,7 +581,7 @@ $$;
 revoke execute on all functions in schema holdfast from public;
 grant usage on schema holdfast to holdfast_agent, holdfast_admin;
 
-grant select on node to holdfast_agent;
+grant select on node, schema_migration to holdfast_agent;
 grant execute on function changes_since(bigint, integer) to holdfast_agent;
 grant execute on function claim_numbers(integer, text, integer, integer) to holdfast_agent;
 grant execute on function ship_journal(integer, text, jsonb) to holdfast_agent;

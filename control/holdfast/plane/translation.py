@@ -171,7 +171,7 @@ def _offending_values(error: psycopg.Error) -> str:
 def _first_line(error: psycopg.Error) -> str:
     text = error.diag.message_primary or str(error)
     # libpq's second line asks whether the server is running, which our mend says better
-    line = (text.strip().splitlines() or [type(error).__name__])[0].strip()
+    line = " ".join((text.strip().splitlines() or [type(error).__name__])[0].split())
     return line.removeprefix("connection failed: ").removeprefix("connection is bad: ")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from holdfast import metrics
 from holdfast.calls import callback, controller_metrics, prompts, readback
-from holdfast.calls.prompts import Languages
+from holdfast.calls.prompts import Languages, Prompts
 from holdfast.errors import EslError, EslTimeout, InputError, SettingsError
 from holdfast.esl import commands
 from holdfast.esl.client import InboundClient, MediaHealth
@@ -65,10 +65,9 @@ class Controller:
 
     def __init__(self, settings: Settings, languages: Languages) -> None:
         self._settings = settings
-        self._languages = languages
         media = settings.media
         self._server = OutboundServer(
-            self._serve,
+            lambda session: serve_call(session, settings, languages),
             accept_from=media.address,
             on_refused=lambda reason: controller_metrics.refused_connections.labels(reason).inc(),
         )
@@ -76,9 +75,9 @@ class Controller:
             media.address,
             media.esl_port,
             media.esl_password,
-            on_health=_show_health,
+            on_health=show_health,
             on_up=self._compare_channels,
-            on_event=_show_heartbeat,
+            on_event=show_heartbeat,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -104,31 +103,6 @@ class Controller:
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
 
-    async def _serve(self, session: Session) -> None:
-        """One call, from the media server's connection to its end."""
-        await _take_over(session)
-        request = Request.of_channel(session.channel)
-        with controller_metrics.calls_in_progress.labels(request.feature).track_inprogress():
-            result = RELEASED
-            try:
-                result = await self._feature(session, request)
-            finally:
-                controller_metrics.calls.labels(request.feature, result).inc()
-        log.info("%s %s: %s", request.feature, session.channel_uuid, result)
-
-    async def _feature(self, session: Session, request: Request) -> str:
-        spoken = self._languages.of_call(request.language)
-        if request.feature == "readback":
-            return await readback.run(session, request.number, spoken)
-        target = callback.Target(
-            request.number, _uri_host(self._settings.sip.address), self._settings.sip.port,
-            self._settings.controller.ring_s,
-        )  # fmt: skip
-        attempts_allowed = self._settings.controller.callback_attempts
-        return await callback.Callback(
-            session, target, attempts_allowed, spoken, on_attempt=controller_metrics.callback_attempts.inc
-        ).run()
-
     async def _compare_channels(self, client: InboundClient) -> None:
         """After a gap in the connection: calls whose end was lost are gone from the media server's list."""
         held = [
@@ -139,6 +113,28 @@ class Controller:
         for session in held:
             if session.channel_uuid not in listed:
                 session.give_up("the media server no longer has this call")
+
+
+async def serve_call(session: Session, settings: Settings, languages: Languages) -> None:
+    """One call, from the media server's connection to its end. EslError, InputError: the dialplan carries it on."""
+    await _take_over(session)
+    request = Request.of_channel(session.channel)
+    result = RELEASED
+    with controller_metrics.calls_in_progress.labels(request.feature).track_inprogress():
+        try:
+            result = await _feature(session, request, settings, languages.of_call(request.language))
+        finally:
+            controller_metrics.calls.labels(request.feature, result).inc()
+    log.info("%s %s: %s", request.feature, session.channel_uuid, result)
+
+
+async def _feature(session: Session, request: Request, settings: Settings, spoken: Prompts) -> str:
+    if request.feature == "readback":
+        return await readback.run(session, request.number, spoken)
+    edge, limits = settings.sip, settings.controller
+    target = callback.Target(request.number, _uri_host(edge.address), edge.port, limits.ring_s)
+    count = controller_metrics.callback_attempts.inc
+    return await callback.Callback(session, target, limits.callback_attempts, spoken, on_attempt=count).run()
 
 
 async def _take_over(session: Session) -> None:
@@ -163,12 +159,12 @@ async def _disarm(session: Session) -> None:
         raise TooLate
 
 
-def _show_health(health: MediaHealth) -> None:
+def show_health(health: MediaHealth) -> None:
     controller_metrics.esl_connected.set(health is MediaHealth.CONNECTED)
     controller_metrics.media_stalled.set(health is MediaHealth.STALLED)
 
 
-def _show_heartbeat(event: Event) -> None:
+def show_heartbeat(event: Event) -> None:
     count = event.get("Session-Count")
     if count.isascii() and count.isdigit():
         controller_metrics.media_calls.set(int(count))

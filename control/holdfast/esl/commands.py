@@ -63,15 +63,6 @@ def events(names: Iterable[str]) -> Command:
     return _command("event", f"event plain {' '.join(chosen)}")
 
 
-def no_events() -> Command:
-    return _command("noevents", "noevents")
-
-
-def leave() -> Command:
-    """Close the connection; the call goes on without it."""
-    return _command("exit", "exit")
-
-
 def api(name: str, *arguments: str) -> Command:
     """An API command, whose answer is the reply's body."""
     checked = [_matching(_HARMLESS, argument, "an argument") for argument in arguments]

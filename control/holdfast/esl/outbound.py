@@ -182,6 +182,11 @@ class OutboundServer:
         self._sessions: dict[str, Session] = {}
 
     @property
+    def connections(self) -> int:
+        """How many connections it has, with a session or on the way to one."""
+        return len(self._tasks)
+
+    @property
     def sessions(self) -> dict[str, Session]:
         """The sessions in progress, by channel UUID."""
         return dict(self._sessions)
@@ -189,6 +194,13 @@ class OutboundServer:
     async def start(self, address: str, port: int) -> None:
         """Listen; OSError when the port cannot be had."""
         self._server = await asyncio.start_server(self._accept, address, port)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, once started."""
+        if self._server is None or not self._server.sockets:
+            raise EslDisconnected("the server does not listen")
+        return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop accepting and let go of every call; FreeSWITCH carries them on."""
@@ -213,7 +225,7 @@ class OutboundServer:
         peer = ipaddress.ip_address(str(writer.get_extra_info("peername")[0]).partition("%")[0])
         if (getattr(peer, "ipv4_mapped", None) or peer) != self._accept_from:
             return "address"
-        return "full" if len(self._tasks) >= self._max_sessions else None
+        return "full" if self.connections >= self._max_sessions else None
 
     async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inbox = _Inbox()
@@ -228,7 +240,9 @@ class OutboundServer:
         except (EslError, InputError) as error:
             if session is None:
                 self._on_refused("handshake")
-            log.warning("let go of a call: %s", error)
+                log.warning("a connection that brought no call: %s", error)
+            else:
+                log.warning("let go of call %s: %s", session.channel_uuid, error)
         finally:
             if session is not None and self._sessions.get(session.channel_uuid) is session:
                 del self._sessions[session.channel_uuid]

@@ -25,6 +25,14 @@ class Ports:
     def close(self) -> None:
         self._claim.close()
 
+    def mark(self) -> int:
+        """How far the block is used; `give_back` takes it."""
+        return self._next
+
+    def give_back(self, mark: int) -> None:
+        """Everything that was taken since `mark` is free again: whoever had it is stopped."""
+        self._next = mark
+
     def one(self, address: str = "127.0.0.1") -> int:
         """A port that is free on `address` for UDP and TCP."""
         while True:
@@ -84,8 +92,11 @@ def require_free(purpose: str, address: str, port: int, mend: str) -> None:
     if is_free(address, port):
         return
     holders = sorted({holder for inode in _inodes_on(address, port) for holder in _holders(inode)})
-    by = " by " + ", ".join(holders) if holders else " by a process of another user"
-    raise PortInUse(f"{purpose} needs port {port} on {address}, which is in use{by}", mend=mend)
+    by = "a process of another user"
+    if holders:
+        pid, name = holders[0]  # of a program with many processes, the first is the one to be ended
+        by = f"{name} (pid {pid})" + (f" and {len(holders) - 1} more" if holders[1:] else "")
+    raise PortInUse(f"{purpose} needs port {port} on {address}, which is in use by {by}", mend=mend)
 
 
 def _inodes_on(address: str, port: int) -> set[str]:
@@ -117,15 +128,15 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def _holders(inode: str) -> Iterator[str]:
-    """Every process with this socket open, as "name (pid N)", as far as we may look."""
+def _holders(inode: str) -> Iterator[tuple[int, str]]:
+    """Pid and name of every process with this socket open, as far as we may look."""
     wanted = f"socket:[{inode}]"
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
         with contextlib.suppress(OSError):
             if any(_points_to(fd, wanted) for fd in (process / "fd").iterdir()):
-                yield f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+                yield int(process.name), (process / "comm").read_text().strip()
 
 
 def _points_to(link: Path, wanted: str) -> bool:

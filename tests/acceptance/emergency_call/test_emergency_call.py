@@ -1,0 +1,158 @@
+"""A phone dials 911: the PSAP sees the callback number and nothing else of the caller."""
+
+from collections.abc import Callable
+
+import pytest
+
+from acceptance.calls import dial_911, emergency_call, end, hear_each_other
+from lab.layout import ALICE, BOB, DOMAIN, POOL_NUMBERS, User
+from lab.phones import Phone
+from lab.sipp import Credentials
+from lab.system import System
+
+OWN = f"sip:{ALICE.number}@{DOMAIN}"
+TALKATIVE = "\n".join(
+    [
+        "Privacy: id;header;user",
+        f'P-Preferred-Identity: "Alice" <{OWN}>',
+        f'P-Asserted-Identity: "Alice" <{OWN}>',
+        f"P-Asserted-Identity : <tel:{ALICE.number}>",
+        f"Remote-Party-ID: <{OWN}>;party=calling;privacy=full",
+        f"Diversion: <{OWN}>;reason=unconditional",
+        f"History-Info: <{OWN}>;index=1",
+        f"Call-Info: <http://example.invalid/{ALICE.number}>;purpose=info",
+        f"X-Caller: {ALICE.number}",
+    ]
+)
+
+
+def test_a1_a911_call_reaches_the_psap_and_both_sides_hear_each_other(alice: Phone, psap: Phone) -> None:
+    invite = dial_911(alice, psap)
+    assert invite.request_uri.startswith("sip:911@")
+    hear_each_other(alice, psap)
+    end(alice, psap)
+
+
+def test_a1_nothing_has_to_be_switched_on_a_call_over_tcp_goes_as_well(system: System, psap: Phone) -> None:
+    alice = system.phone(ALICE, transport="tcp")
+    assert dial_911(alice, psap).address("From").user in POOL_NUMBERS
+    end(psap, alice)
+
+
+@pytest.mark.parametrize("dialled", ["911", "+911", "112", "9911", "+1911", "1911"])
+def test_a1_every_form_of_the_number_reaches_the_psap_as_911(system: System, psap: Phone, dialled: str) -> None:
+    call = system.device("call", {"number": dialled, "from": "<sip:somebody@elsewhere.invalid>"}).run()
+    assert call.ok, call.complaints
+    assert psap.received("INVITE")[-1].request_uri.startswith("sip:911@")
+
+
+@pytest.mark.parametrize("dialled", ["9115551234", "*911", "911%23", "91"])
+def test_a1_what_only_looks_like_an_emergency_number_is_not_captured(
+    system: System, psap: Phone, dialled: str
+) -> None:
+    call = system.device("call_refused", {"number": dialled, "from": "<sip:x@elsewhere.invalid>", "code": "407"}).run()
+    assert call.ok, call.complaints
+    assert not psap.received("INVITE")
+
+
+def test_a2_the_psap_sees_the_callback_number_and_no_trace_of_the_callers_own(
+    system: System, psap: Phone, lease_of: Callable[[User], dict[str, object]]
+) -> None:
+    port = system.ports.one("127.0.0.13")
+    credentials = Credentials(ALICE.name, ALICE.password)
+    assert system.device("register", {}, port=port, credentials=credentials).run().ok
+    values = {"number": "911", "from": f'"Alice Doe" <{OWN}>', "headers": TALKATIVE}
+    call = system.device("call", {**values, "contact_user": ALICE.number}, port=port).run()
+    assert call.ok, call.complaints
+    number = lease_of(ALICE)["number"]
+    invite = psap.received("INVITE")[-1]
+    assert invite.address("From").user == number
+    assert invite.address("P-Asserted-Identity").user == number
+    assert len(invite.all("P-Asserted-Identity")) == 1
+    assert invite.get("Priority") == "emergency"
+    for message in psap.received("INVITE") + psap.received("ACK") + psap.received("BYE"):
+        for private in (ALICE.number.removeprefix("+1"), "Alice", "alice", "anonymous"):
+            assert private not in message, f"{private} is in {message.start_line}"
+        for name in ("Privacy", "P-Preferred-Identity", "Remote-Party-ID", "Diversion", "History-Info", "X-Caller"):
+            assert not message.all(name), name
+    psap.closed()
+    assert system.device("register", {"expires": "0"}, port=port, credentials=credentials).run().ok
+
+
+def test_a2_the_phone_still_sees_its_own_dialog(alice: Phone, psap: Phone) -> None:
+    """The rewriting is undone on the way back: a strict phone finds the From it sent in every answer."""
+    emergency_call(alice, psap)
+    answers = [t.message for t in alice.trace() if not t.sent and t.message.method == "INVITE" and not t.message.is_request]
+    assert {answer.address("From").user for answer in answers} == {"alice"}
+
+
+def test_a3_the_number_is_the_same_for_every_call_within_the_window(alice: Phone, psap: Phone) -> None:
+    first = emergency_call(alice, psap)
+    for phone in (alice, psap):
+        phone.forget_events()
+    assert emergency_call(alice, psap) == first
+
+
+def test_a3_two_callers_never_see_the_same_number(alice: Phone, bob: Phone, psap: Phone) -> None:
+    first = emergency_call(alice, psap)
+    psap.forget_events()
+    assert emergency_call(bob, psap) != first
+
+
+def test_a3_the_record_of_who_held_a_number_reaches_postgresql(
+    system: System, alice: Phone, psap: Phone
+) -> None:
+    number = emergency_call(alice, psap)
+    system.wait_shipped()
+    assert system.database_rows("select aor from lease where number = %s", number) == [(ALICE.aor,)]
+
+
+def test_a5_without_an_outbound_number_the_call_is_refused_with_the_reason(
+    system: System, alice: Phone, psap: Phone
+) -> None:
+    for user in (ALICE, BOB):
+        system.holdfast.run("number", "set", user.number, "--outbound", "off")
+    system.wait_synced()
+    try:
+        alice.dial("911")
+        assert alice.closed().detail.startswith("403")
+        [refusal] = [t.message for t in alice.trace() if t.message.method == "INVITE" and not t.message.is_request
+                     and t.message.status == 403]  # fmt: skip
+        assert "no number enabled for outbound calls" in refusal.one("Warning")
+        assert not psap.received("INVITE")
+        last = system.edge_rows("select payload from journal where kind = 'refusal' order by seq desc limit 1")
+        assert '"reason": "no_outbound_number"' in last[0]["payload"]
+    finally:
+        for user in (ALICE, BOB):
+            system.holdfast.run("number", "set", user.number, "--outbound", "on")
+        system.wait_synced()
+
+
+def test_d1_a_user_whose_profile_permits_no_outbound_calls_is_refused(
+    system: System, alice: Phone, psap: Phone
+) -> None:
+    system.holdfast.run("user", "set", ALICE.name, "--outbound", "off")
+    system.wait_synced()
+    alice.dial("911")
+    assert alice.closed().detail.startswith("403")
+    assert not psap.received("INVITE")
+
+
+def test_an_unknown_caller_is_never_challenged_and_gets_a_number_of_its_own(system: System, psap: Phone) -> None:
+    """Whatever identity it claims: its lease is bound to its address, not to the user it names."""
+    call = system.device("call", {"number": "911", "from": f"<sip:{ALICE.aor}>"}).run()
+    assert call.ok, call.complaints
+    assert 401 not in call.statuses()
+    assert 407 not in call.statuses()
+    number = psap.received("INVITE")[-1].address("From").user
+    [lease] = [lease for lease in system.leases() if lease["number"] == number]
+    assert lease["aor"] is None
+    assert str(lease["caller_key"]).startswith("contact:udp:127.0.0.13:")
+
+
+def test_a_cancelled_call_is_cancelled_at_the_psap_and_its_window_runs(system: System) -> None:
+    with_ringing = system.trunk_callee("uas_rings", {}).start()
+    call = system.device("call_cancelled", {"number": "911", "from": "<sip:somebody@elsewhere.invalid>"}).run()
+    assert call.ok, call.complaints
+    assert with_ringing.wait().received("CANCEL")
+    assert not system.edge_rows("select * from emergency_call")

@@ -12,6 +12,9 @@ from lab.trace import Captured
 #: Messages that belong to no call.
 _NOT_CALLS = {"REGISTER", "OPTIONS", "SUBSCRIBE", "NOTIFY", "PUBLISH"}
 _LONGEST_LABEL = 25
+#: siptrace mirrors an ACK to a stateless reply twice; a real retransmission comes 500 ms later (RFC 3261 §17.1.1.2).
+_SAME_S = 0.05
+_CHALLENGES = (401, 407)
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,14 @@ def _ladder(group: Sequence[_Seen], parts: Parts) -> Ladder:
     columns = parts.columns(end for item in group for end in (item.captured.source, item.captured.target))
     legs = list(dict.fromkeys(item.message.call_id for item in group))
     start = group[0].captured.at
-    sent: set[tuple[str, str, bytes]] = set()
+    sent: dict[tuple[str, str, bytes], float] = {}
     arrows = []
     for item in group:
         hop = (item.captured.source, item.captured.target, item.captured.raw)
-        arrows.append(_arrow(item, columns, parts, legs, start, again=hop in sent))
-        sent.add(hop)
+        before = sent.get(hop)
+        sent[hop] = item.captured.at
+        if before is None or item.captured.at - before > _SAME_S:
+            arrows.append(_arrow(item, columns, parts, legs, start, again=before is not None))
     first = group[0]
     title = f"{parts.name(first.captured.source)} → {printable(_user(first.message) or first.message.start_line)}"
     return Ladder(title, columns, tuple(arrows), tuple(legs))
@@ -132,7 +137,7 @@ def _arrow(
         at_ms=(captured.at - start) * 1000,
         label=_label(message),
         leg=legs.index(message.call_id),
-        failed=message.status >= 400,
+        failed=message.status >= 400 and message.status not in _CHALLENGES,
         is_request=message.is_request,
         retransmission=again,
         route=f"{captured.transport} {captured.source} → {captured.target}",

@@ -117,7 +117,7 @@ class Layout:
     def require_free(self) -> None:
         """Raise PortInUse for the first port that another process holds."""
         stop = "stop that process"
-        other = f"{stop}, or choose another port: make up PORT=5070"
+        other = f"{stop}, or choose another port: make up SIP_PORT=5070"
         wanted = [
             ("Kamailio", self.sip_address, self.sip_port, other),
             ("the media server", self.sip_address, self.media_sip_port, other),

@@ -10,8 +10,8 @@ import jinja2
 from lab.audio import RATE_HZ, Samples, mu_law_wav
 from lab.ladder import Arrow, Ladder
 
-_TIME_WIDTH = 62  # px, left of the first column
-_COLUMN_WIDTH = 176
+_TIME_WIDTH = 76  # px, left of the first column
+_COLUMN_WIDTH = 190
 _HEAD_HEIGHT = 44
 _ROW_HEIGHT = 30
 

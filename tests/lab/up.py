@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import os
 import select
 import signal
 import sys
@@ -43,8 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make up", description=__doc__)
-    parser.add_argument("--address", type=_address, default="127.0.0.1", help="this machine's, for phones elsewhere")
-    parser.add_argument("--port", type=int, default=5060, help="SIP port, UDP and TCP (default 5060)")
+    # `make up SIP_PORT=5070` puts it into the environment
+    address, port = os.environ.get("SIP_ADDRESS") or "127.0.0.1", os.environ.get("SIP_PORT") or "5060"
+    parser.add_argument("--address", type=_address, default=address, help="this machine's, for phones elsewhere")
+    parser.add_argument("--port", type=_port, default=port, help="SIP port, UDP and TCP (default 5060)")
     return parser.parse_args(arguments)
 
 
@@ -55,9 +58,16 @@ def _address(text: str) -> str:
     return str(address)
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1024 <= port <= 65000:
+        raise argparse.ArgumentTypeError("use 1024 to 65000")
+    return port
+
+
 def _welcome(system: System) -> str:
     layout = system.layout
-    phones = "\n".join(f"    user {user.name:<6} password {user.password}   number {user.number}" for user in USERS)
+    phones = "\n".join(f"    user {user.name:<6} password {user.password:<22} number {user.number}" for user in USERS)
     return f"""{_NOTICE}
   Register a softphone (UDP or TCP, G.711):
     domain {DOMAIN}

@@ -33,6 +33,7 @@ def callback() -> list[Captured]:
         captured(10.003, "127.0.0.11:9999", EDGE, sip("REGISTER sip:x SIP/2.0", "r", "1 REGISTER")),
         captured(10.004, MEDIA, EDGE, sip(f"INVITE sip:{NUMBER}@x SIP/2.0", "b")),
         captured(10.005, EDGE, PHONE, sip("INVITE sip:alice@p SIP/2.0", "b")),
+        captured(10.006, EDGE, PHONE, sip("INVITE sip:alice@p SIP/2.0", "b")),  # mirrored twice, sent once
         captured(10.505, EDGE, PHONE, sip("INVITE sip:alice@p SIP/2.0", "b")),
         captured(10.6, PHONE, EDGE, sip("SIP/2.0 486 Busy Here", "b")),
     ]

@@ -106,6 +106,8 @@ class Agent:
 
     async def _keep_addresses(self) -> None:
         complaint = _Complaint("trunks' host names")
+        while not self._keeper.opened:
+            await asyncio.sleep(HOUSE_EVERY_S)
         while True:
             try:
                 unknown = await resolve_trunks(self._settings.node.edge_store)
@@ -126,8 +128,7 @@ class Agent:
             try:
                 async with await Uplink.open(self._settings) as uplink:
                     metrics.postgres_connected.set(1)
-                    complaint.over()
-                    await self._serve(uplink)
+                    await self._serve(uplink, complaint)
             except (DatabaseUnavailable, StatementRefusedError) as error:
                 metrics.postgres_failures.labels(_reason(error)).inc()
                 complaint.about(error)
@@ -135,7 +136,7 @@ class Agent:
                 metrics.postgres_connected.set(0)
             await asyncio.sleep(self._back_off.next_s())
 
-    async def _serve(self, uplink: Uplink) -> None:
+    async def _serve(self, uplink: Uplink, about_postgres: "_Complaint") -> None:
         """Follow this database until the connection is lost, beginning again when the store is another file."""
         complaint = _Complaint("the edge store")
         await _listen(uplink)
@@ -146,6 +147,7 @@ class Agent:
                     await follower.ship_refused_again()
                     self._refused_tried = True
                 self._back_off.reset()
+                about_postgres.over()
                 complaint.over()
                 await self._rounds(follower, uplink)
             except StoreReplacedError:
@@ -169,13 +171,14 @@ class Agent:
                 await asyncio.sleep(self._settings.agent.poll_s)
 
     async def _wait(self, follower: Follower, uplink: Uplink) -> None:
-        """Until something changed up there, or it is time to look anyway. Journal rows go up meanwhile."""
+        """Until something changed up there, calls were made here, or it is time to look anyway."""
         look_again = time.monotonic() + self._settings.agent.poll_s
         while time.monotonic() < look_again:
             revision = await uplink.woken(JOURNAL_EVERY_S)
             if revision is not None and follower.is_news(revision):
                 return
-            await follower.ship()
+            if await follower.ship():  # who wrote these rows may have taken idle numbers
+                return
 
 
 async def _listen(uplink: Uplink) -> None:

@@ -46,6 +46,7 @@ class Follower:
         self._cursor = 0  # the revision that the edge store holds, as far as this connection has brought it
         self._newest = 0  # the newest revision heard of
         self._anew = False
+        self._sequence_checked = False
         self._dry: dict[int, float] = {}  # pool → when to ask it again, in monotonic seconds
         self._lost_claims: set[int] = set()  # pools whose claimed numbers did not come down
         self._erase_at = 0.0
@@ -77,24 +78,26 @@ class Follower:
             log.warning("the database is another one or went back in time: everything is fetched again")
         await self._do(lambda store: store.replica.start(node_id, identity.database_id, anew=self._anew))
         self._node_id, self._store_id = node_id, info.store_id
-        if not identity.standby:
-            await self._check_sequence()
         self._cursor = await self._do(lambda store: store.replica.cursor)
 
     async def _check_sequence(self) -> None:
-        confirmed = await self._uplink.ship(self._node_id, self._store_id, [])
+        """Once: an older copy of the store would use sequence numbers again, and lend numbers that are lent."""
+        if self._sequence_checked:
+            return
+        confirmed = await self._ship_documents([])
         if confirmed > await self._do(lambda store: store.outbox.last_seq()):
             log.error("the edge store is an older copy of itself: its numbers rest before they are lent again")
             await self._do(lambda store: store.replica.become_another_store())
             self._store_id = await self._do(lambda store: store.replica.store_id)
             await self._do(partial(_alarm, name="store_went_back"))
+        self._sequence_checked = True
 
     # One round
 
     async def round(self) -> None:
         """Bring both sides to the same state. Each part is tried, though PostgreSQL may refuse the one before."""
         refused: list[StatementRefusedError] = []
-        for part in (self._sync, self._claim, self.ship, self._erase):
+        for part in (self._check_sequence, self._sync, self._claim, self.ship, self._erase):
             try:
                 await part()
             except StatementRefusedError as error:
@@ -191,13 +194,15 @@ class Follower:
 
     # Up
 
-    async def ship(self) -> None:
-        """Ship every journal row that waits."""
-        while True:
-            entries = await self._do(lambda store: store.outbox.waiting(ROWS))
-            if not entries:
-                return
+    async def ship(self) -> bool:
+        """Ship every journal row that waits; returns whether there was any."""
+        if not self._sequence_checked:
+            return False
+        shipped = False
+        while entries := await self._do(lambda store: store.outbox.waiting(ROWS)):
             await self._ship_batch(entries)
+            shipped = True
+        return shipped
 
     async def _ship_batch(self, entries: Sequence[Entry]) -> None:
         """Ship these, put aside what PostgreSQL will never take, and go on behind them."""
@@ -221,20 +226,16 @@ class Follower:
         if not documents:
             return []
         try:
-            await self._uplink.ship(self._node_id, self._store_id, [document for _, document in documents])
+            await self._ship_documents([document for _, document in documents])
         except StatementRefusedError as error:
-            metrics.journal_failures.labels(error.sqlstate).inc()
             if _is_the_servers_fault(error):
                 raise
-        except DatabaseUnavailable:
-            metrics.journal_failures.labels("connection").inc()
-            raise
         else:
             return []
         refused: list[tuple[Entry, StatementRefusedError]] = []
         for entry, document in documents:
             try:
-                await self._uplink.ship(self._node_id, self._store_id, [document])
+                await self._ship_documents([document])
             except StatementRefusedError as error:
                 if _is_the_servers_fault(error):
                     raise
@@ -244,11 +245,21 @@ class Follower:
             raise unclear[0]  # nothing at all is taken: no row can be blamed
         return [(entry, str(error)) for entry, error in refused]
 
+    async def _ship_documents(self, documents: Sequence[dict[str, Any]]) -> int:
+        try:
+            return await self._uplink.ship(self._node_id, self._store_id, documents)
+        except StatementRefusedError as error:
+            metrics.journal_failures.labels(error.sqlstate).inc()
+            raise
+        except DatabaseUnavailable:
+            metrics.journal_failures.labels("connection").inc()
+            raise
+
     async def ship_refused_again(self) -> None:
         """Whatever made PostgreSQL refuse these rows may have been mended since."""
         for entry in await self._do(lambda store: store.outbox.refused()):
             try:
-                await self._uplink.ship(self._node_id, self._store_id, [entry.document()])
+                await self._ship_documents([entry.document()])
             except (UnsendableError, StatementRefusedError):
                 continue
             await self._do(partial(_accepted, entry=entry))

@@ -201,6 +201,10 @@ class System:
         place = Place(where.address, where.port, None, "udp", self.ports.block(4)[0], echo)
         return self._new_sipp(scenario, place, values, None)
 
+    def waiting_device(self, scenario: str, values: Mapping[str, str], *, address: str, port: int) -> Sipp:
+        """A SIPp at an address of its own that waits to be called there; `start()` it."""
+        return self._new_sipp(scenario, Place(address, port, None, "udp", self.ports.block(4)[0]), values, None)
+
     # what it holds ------------------------------------------------------------------------------------------------
 
     def edge_rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
@@ -216,6 +220,15 @@ class System:
             "select lease.*, (select count(*) from emergency_call c where c.lease_id = lease.id) as calls"
             " from lease order by first_dial_at"
         )
+
+    def let_time_pass(self, seconds: float) -> None:
+        """Make every lease that much older, on both clocks, as if nothing had happened for so long."""
+        with closing(sqlite3.connect(self.settings.node.edge_store, timeout=5)) as connection, connection:
+            connection.execute(
+                "update lease set marked_at = marked_at - ?1, boottime_s = boottime_s - ?1,"
+                " first_dial_at = first_dial_at - ?1, last_end_at = last_end_at - ?1",
+                (seconds,),
+            )
 
     def database_rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows of PostgreSQL, asked as its superuser."""

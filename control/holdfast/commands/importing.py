@@ -19,7 +19,7 @@ def run_import(
     context: Context, file: BinaryIO, what: str, load: Callable[[db.Connection, Callable[[int], None]], int]
 ) -> None:
     """Run an import of `what` (a plural) and say how it went; ImportRefused goes on after its rows were named."""
-    name = "standard input" if file.name in ("<stdin>", 0) else str(file.name)
+    name = str(getattr(file, "name", "<stdin>"))  # a stream that replaces standard input may have none
     try:
         with context.connection() as connection, reading(file, f"reading {what}") as progress:
             count = load(connection, progress)

@@ -66,11 +66,13 @@ class Endpoint:
     control_port: int
     rtp_first_port: int
     rtp_last_port: int
+    #: where the others send their voice, as its SDP says; its own address if empty
+    media_address: str = ""
 
     @classmethod
-    def at(cls, address: str, ports: Ports, sip_port: int = 0) -> "Endpoint":
+    def at(cls, address: str, ports: Ports, sip_port: int = 0, media_address: str = "") -> "Endpoint":
         """An endpoint on free ports. baresip takes the port after its SIP port as well (for TLS)."""
-        return cls(address, sip_port or ports.block(2)[0], ports.one(address), *ports.block(20))
+        return cls(address, sip_port or ports.block(2)[0], ports.one(address), *ports.block(20), media_address)
 
 
 @dataclass(frozen=True)
@@ -295,7 +297,7 @@ class Phone:
             "call_local_timeout 120",
             "call_max_calls 4",
             f"sip_listen {endpoint.address}:{endpoint.sip_port}",
-            f"net_interface {endpoint.address}",
+            f"net_interface {endpoint.media_address or endpoint.address}",
             f"rtp_ports {endpoint.rtp_first_port}-{endpoint.rtp_last_port}",
             f"audio_source aufile,{source}",
             f"audio_path {self._directory}/no-tones",  # no ringback mixed into what we record

@@ -100,9 +100,13 @@ def media_server(settings: Settings, folder: Path, holdfast: Command, wanted: st
     name = "FreeSWITCH" if binary else "embedded media server"
     media = settings.media
     daemon = Daemon(Program(name, argv, folder / "media.log", holdfast.environment))
-    return name, Service(
-        daemon, lambda: accepts_tcp(media.address, media.esl_port) and answers_sip(media.address, media.sip_port)
-    )
+
+    def ready() -> bool:
+        # the event socket is for this machine alone: on loopback, whatever address callers' voice is sent to
+        socket_open = any(accepts_tcp(address, media.esl_port) for address in {"127.0.0.1", media.address})
+        return socket_open and answers_sip(media.address, media.sip_port)
+
+    return name, Service(daemon, ready)
 
 
 def rtpengine(address: str, control_port: int, rtp: tuple[int, int], folder: Path) -> Service:

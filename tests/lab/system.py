@@ -12,6 +12,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,9 @@ class System:
             PSAP_NUMBER, place.address, self.layout.proxy, display_name="County PSAP",
             auto_answer=auto_answer, also=("911", "112", "999", "+911"),
         )  # fmt: skip
-        return self._start_phone(place.name, place.address, account, sip_port=place.port)
+        # a softphone on another machine could not send its voice to a loopback address
+        reachable = self.layout.sip_address if not ip_address(self.layout.sip_address).is_loopback else ""
+        return self._start_phone(place.name, place.address, account, place.port, reachable)
 
     def device(
         self,
@@ -287,8 +290,10 @@ class System:
         self._services[name] = service
         service.start()
 
-    def _start_phone(self, name: str, address: str, account: Account, sip_port: int = 0) -> Phone:
-        endpoint = Endpoint.at(address, self.ports, sip_port)
+    def _start_phone(
+        self, name: str, address: str, account: Account, sip_port: int = 0, media_address: str = ""
+    ) -> Phone:
+        endpoint = Endpoint.at(address, self.ports, sip_port, media_address)
         phone = Phone(name, self.folder / "phones" / f"{len(self.phones)}-{name}", endpoint, account)
         self.phones.append(phone)
         return phone.start()

@@ -11,6 +11,7 @@ from types import FrameType
 from holdfast.errors import HoldfastError
 from lab.layout import DOMAIN, USERS, Layout
 from lab.narration import Narrator
+from lab.phone_control import PhoneEvent
 from lab.phones import Phone
 from lab.system import System
 
@@ -101,9 +102,18 @@ def _serve(system: System, psap: Phone) -> None:
         events = psap.events()
         for event in events[told:]:
             if event.type in {"CALL_ESTABLISHED", "CALL_CLOSED", "CALL_RINGING"}:
-                print(f"  PSAP: {event.type.removeprefix('CALL_').lower()} {event.peer} {event.detail}", flush=True)
+                print(f"  PSAP: {_words(event)}", flush=True)
         told = len(events)
         _watch(system)
+
+
+def _words(event: PhoneEvent) -> str:
+    words = {
+        "CALL_RINGING": f"{event.peer} rings",
+        "CALL_ESTABLISHED": f"in a call with {event.peer}",
+        "CALL_CLOSED": f"the call has ended ({event.detail})",
+    }
+    return words[event.type].replace(";transport=udp", "")
 
 
 def _call_back(system: System, psap: Phone) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from integration.freeswitch import ADDRESS, ATTEMPTS, MediaServer, line, short_prompts, wait_for_invites
+from integration.freeswitch import ADDRESS, ATTEMPTS, Line, MediaServer, requests, short_prompts
 from lab.audio import Samples
-from lab.media import find_freeswitch
 from lab.net import accepts_tcp
 from lab.ports import Ports
 from lab.processes import Daemon, Program
@@ -17,11 +16,11 @@ from lab.recordings import clip_score
 from lab.waiting import wait_until
 
 NUMBER = "+12025550123"
-_RUN = "from holdfast import settings; from holdfast.calls.controller import main; raise SystemExit(main(settings.load()))"
-
-if find_freeswitch() is None:
-    # The run's last line says which media server was used; the same calls run against the embedded one.
-    pytest.skip("no FreeSWITCH on this machine", allow_module_level=True)
+_RUN = """
+from holdfast import settings
+from holdfast.calls.controller import main
+raise SystemExit(main(settings.load()))
+"""
 
 
 class Running:
@@ -63,9 +62,9 @@ def controller(running: Running, tmp_path: Path) -> Iterator[Daemon]:
 
 @pytest.mark.usefixtures("controller")
 def test_the_controller_rings_busy_phones_again_and_tells_the_psap(running: Running, tmp_path: Path) -> None:
-    edge = running.server.edge("uas_refuses", tmp_path, calls=ATTEMPTS)
-    with line() as psap:
-        outcome = running.server.caller(tmp_path, "callback", NUMBER, scenario="call_ended_by_peer", line=psap).run()
+    edge = running.server.edge(tmp_path, "uas_refuses", calls=ATTEMPTS)
+    with Line() as psap:
+        outcome = running.server.call(tmp_path, "callback", NUMBER, "call_ended_by_peer", line=psap).wait()
         recording = psap.recording(tmp_path / "heard.wav")
     assert outcome.ok, outcome.complaints
     assert len(edge.wait().received("INVITE")) == ATTEMPTS
@@ -75,8 +74,8 @@ def test_the_controller_rings_busy_phones_again_and_tells_the_psap(running: Runn
 
 @pytest.mark.usefixtures("controller")
 def test_the_psaps_cancel_ends_the_callback(running: Running, tmp_path: Path) -> None:
-    edge = running.server.edge("uas_rings", tmp_path)
-    outcome = running.server.caller(tmp_path, "callback", NUMBER, scenario="call_cancelled").run()
+    edge = running.server.edge(tmp_path, "uas_rings")
+    outcome = running.server.call(tmp_path, "callback", NUMBER, "call_cancelled").wait()
     assert outcome.ok, outcome.complaints
     assert edge.wait().ok
 
@@ -84,25 +83,25 @@ def test_the_psaps_cancel_ends_the_callback(running: Running, tmp_path: Path) ->
 def test_n1_a_ringing_callback_is_bridged_although_its_controller_was_killed(
     running: Running, controller: Daemon, tmp_path: Path
 ) -> None:
-    edge = running.server.edge("uas_answers", tmp_path, ring_ms=1000)
-    caller = running.server.caller(tmp_path, "callback", NUMBER, duration_ms=300).start()
-    wait_for_invites(edge, 1, within_s=3)
+    edge = running.server.edge(tmp_path, "uas_answers", values={"ring_ms": "1000"})
+    call = running.server.call(tmp_path, "callback", NUMBER, values={"duration_ms": "300"})
+    wait_until("the phone to ring", lambda: requests(edge) == 1, within_s=3)
     controller.kill()
-    assert caller.wait().ok
+    assert call.wait().ok
     assert len(edge.wait().received("INVITE")) == 1
 
 
 def test_n1_a_bridge_survives_a_controller_that_is_told_to_end(
     running: Running, controller: Daemon, tmp_path: Path
 ) -> None:
-    edge = running.server.edge("uas_answers", tmp_path, echo=True)
-    with line() as psap:
-        caller = running.server.caller(tmp_path, "callback", NUMBER, line=psap, duration_ms=2000).start()
-        psap.talk(caller)
+    edge = running.server.edge(tmp_path, "uas_answers", echo=True)
+    with Line() as psap:
+        call = running.server.call(tmp_path, "callback", NUMBER, line=psap, values={"duration_ms": "2000"})
+        psap.talk(call)
         wait_until("two-way audio", lambda: psap.echoes_since(0) > 5, within_s=5)
         controller.stop()
         ended_at = time.time()
-        outcome = caller.wait()
+        outcome = call.wait()
         echoes = psap.echoes_since(ended_at)
     assert outcome.ok, outcome.complaints
     assert edge.wait().ok
@@ -112,10 +111,10 @@ def test_n1_a_bridge_survives_a_controller_that_is_told_to_end(
 def test_n1_a_stalled_controller_costs_at_most_two_seconds_and_wakes_without_harm(
     running: Running, controller: Daemon, tmp_path: Path
 ) -> None:
-    edge = running.server.edge("uas_answers", tmp_path, ring_ms=100)
+    edge = running.server.edge(tmp_path, "uas_answers", values={"ring_ms": "100"})
     controller.freeze()
-    caller = running.server.caller(tmp_path, "callback", NUMBER, duration_ms=1500).start()
-    wait_for_invites(edge, 1, within_s=2)
+    call = running.server.call(tmp_path, "callback", NUMBER, values={"duration_ms": "1500"})
+    wait_until("the phone to ring", lambda: requests(edge) == 1, within_s=2)
     controller.thaw()
-    assert caller.wait().ok
+    assert call.wait().ok
     assert len(edge.wait().received("INVITE")) == 1

@@ -28,6 +28,8 @@ class DatabaseUnavailable(HoldfastError):
 class EdgeStoreUnavailable(HoldfastError):
     """The edge store cannot be read or written."""
 
+    mend = "see that the file is an edge store, who owns it, and its disk; 'holdfast doctor' looks further"
+
 
 class EslError(HoldfastError):
     """The event socket failed."""

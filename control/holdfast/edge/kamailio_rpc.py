@@ -29,7 +29,7 @@ class KamailioRefused(HoldfastError):
     """Kamailio answered with an error."""
 
 
-def call(rpc_socket: Path, method: str, *parameters: str | int, deadline_s: float = DEADLINE_S) -> Any:
+def call(rpc_socket: Path, method: str, *parameters: str | float, deadline_s: float = DEADLINE_S) -> Any:
     """The result of one RPC command. KamailioUnavailable: nothing listens or nothing came back in time."""
     request_id = secrets.randbits(31)
     request = {"jsonrpc": "2.0", "method": method, "params": list(parameters), "id": request_id}
@@ -77,9 +77,9 @@ def _answer(channel: socket.socket, request_id: int, deadline: float) -> dict[st
             raise TimeoutError
         channel.settimeout(left)
         data = channel.recv(_LARGEST)
-        # usernames and contacts are what strangers sent: bytes that are not UTF-8 are shown escaped
+        # usernames and contacts are what strangers sent, in whatever bytes
         with suppress(ValueError):
-            answer = json.loads(data.decode("utf-8", "backslashreplace"), strict=False)
+            answer = json.loads(data.decode("utf-8", "replace"), strict=False)
             if isinstance(answer, dict) and answer.get("id") == request_id:
                 return answer
 

@@ -107,7 +107,7 @@ class EdgeNode:
     def shows(self, metric: str, value: float, *, within_s: float = 10.0) -> None:
         """Wait until a sample has a value."""
         wait_until(
-            f"{metric} to be {value:g}", lambda: self.metrics().get(metric) == value, within_s=within_s,
+            f"{metric} to be {value:g}", lambda: self.metrics().get(metric) == value, within_s=within_s, every_s=0.1,
             why=lambda: f"{self.metrics().get(metric)}; log: {self.log()[-1500:]}",
         )  # fmt: skip
 

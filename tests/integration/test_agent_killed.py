@@ -11,15 +11,11 @@ from integration.postgres import Database
 from lab.ports import Ports
 
 FIRST_SYNC = [
-    "Replica.start:before:1",
     "Replica.start:after:1",
     "Commit:before:1",
-    "Replica.apply:before:1",
     "Commit:before:2",
     "Replica.apply:after:1",
-    "Replica.apply:before:2",
     "Uplink.leases:after:1",
-    "Replica.finish:before:1",
     "Replica.finish:after:1",
     "Uplink.claim:before:1",
     "Uplink.claim:after:1",
@@ -27,7 +23,6 @@ FIRST_SYNC = [
 SHIPPING = [
     "Uplink.ship:before:2",
     "Uplink.ship:after:2",
-    "Outbox.confirm:before:1",
     "Outbox.confirm:after:1",
     "Outbox.put_aside:before:1",
     "Outbox.put_aside:after:1",

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 #: How often leases that are over are looked for and the store's file is checked, in seconds.
 HOUSE_EVERY_S = 1.0
 #: How often the journal is looked at while there is nothing else to do, in seconds.
-JOURNAL_EVERY_S = 0.5
+JOURNAL_EVERY_S = 0.25
 #: How often trunks' host names are asked of DNS, in seconds; a trunk that is new waits this long for its first address.
 RESOLVE_EVERY_S = 10.0
 
@@ -40,12 +40,8 @@ def main(settings: Settings) -> int:
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     with sole_agent(settings.node.edge_store):
-        server = metrics.serve(settings.agent.metrics_port)
-        try:
-            asyncio.run(_until_told_to_stop(settings))
-        finally:
-            server.shutdown()
-            server.server_close()
+        metrics.serve(settings.agent.metrics_port)
+        asyncio.run(_until_told_to_stop(settings))
     return 0
 
 

@@ -97,7 +97,9 @@ class Follower:
     async def round(self) -> None:
         """Bring both sides to the same state. Each part is tried, though PostgreSQL may refuse the one before."""
         refused: list[StatementRefusedError] = []
-        for part in (self._check_sequence, self._sync, self._claim, self.ship, self._erase):
+        # Shipped first, so that what happened in an outage need not wait for a long sync; and once more before numbers
+        # are claimed, since a database that was replaced learns only then which ones are lent.
+        for part in (self._check_sequence, self.ship, self._sync, self.ship, self._claim, self._erase):
             try:
                 await part()
             except StatementRefusedError as error:

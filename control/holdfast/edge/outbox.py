@@ -115,7 +115,7 @@ class Outbox:
         oldest = self._db.execute(query, (PRUNE_ROWS,)).fetchall()
         old = [row["seq"] for row in oldest if row["at"] < before]
         if old:
-            with transaction(self._db):
+            with not_durable(self._db), transaction(self._db):
                 self._db.executemany("delete from journal where seq = ?", ((seq,) for seq in old))
         return len(old)
 

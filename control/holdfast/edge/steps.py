@@ -27,9 +27,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def not_durable(connection: sqlite3.Connection) -> Iterator[None]:
-    """For what can come from PostgreSQL again: the commits within need not wait for the disk.
+    """For what can come from PostgreSQL, or be done, again: the commits within need not wait for the disk.
 
-    Never for a journal row: were it shipped and then lost with the power, its sequence number would be used twice.
+    Never for a new journal row: were it shipped and then lost with the power, its sequence number would be used twice.
     """
     connection.execute("pragma synchronous = normal")
     try:

@@ -36,10 +36,10 @@ SENTENCES = ("readback/intro", "readback/again", "readback/end", "callback/no_an
 
 
 def make_prompts(folder: Path) -> dict[str, Samples]:
-    """A melody of its own for every prompt, 0.3 s each, so that each is told from every other."""
+    """A melody of its own for every prompt, 0.2 s each, so that each is told from every other."""
     clips = {}
     for name in (*SENTENCES, *(f"digits/{digit}" for digit in range(10))):
-        clips[name] = melody(name)[:2400]
+        clips[name] = melody(name)[:1600]
         path = folder / "en" / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_wav(path, clips[name])
@@ -129,7 +129,7 @@ class EmbeddedServer:
         return self.sipp(scenario, directory, port=self.settings.sip.port, **how).start()
 
     def sipp(self, scenario: str, directory: Path, **how: object) -> Sipp:
-        """`to_server`: it calls; `line`: whose RTP port stands in its SDP; `address`, `port`, `calls`, `echo`; values."""
+        """`to_server`: it calls; `line`: whose RTP port its SDP names; `address`, `port`, `calls`, `echo`; values."""
         to_server = how.pop("to_server", False)
         line, calls, echo = how.pop("line", None), how.pop("calls", 1), how.pop("echo", False)
         address, port = how.pop("address", ADDRESS), how.pop("port", None) or self.ports.one()
@@ -145,6 +145,23 @@ class EmbeddedServer:
             echo=bool(echo),
         )
         return Sipp(text, place, directory / f"sipp-{place.port}", values, calls=int(str(calls)))
+
+
+@contextlib.contextmanager
+def running(directory: Path) -> Iterator[EmbeddedServer]:
+    """A server in a folder of its own, stopped at the end."""
+    ports = Ports()
+    server = EmbeddedServer(directory, ports)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.daemon.stop()
+        ports.close()
+
+
+def wait_for_the_end_of_calls(server: EmbeddedServer) -> None:
+    wait_until("every channel to end", lambda: not server.channels(), within_s=5)
 
 
 class Line:

@@ -7,19 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from integration.embedded import ADDRESS, PASSWORD, Controller, EmbeddedServer, EslPeer
-from lab.ports import Ports
-from lab.waiting import wait_until
+from integration.embedded import (
+    ADDRESS,
+    PASSWORD,
+    Controller,
+    EmbeddedServer,
+    EslPeer,
+    running,
+    wait_for_the_end_of_calls,
+)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    ports = Ports()
-    server = EmbeddedServer(tmp_path_factory.mktemp("embedded"), ports)
-    server.start()
-    yield server
-    server.daemon.stop()
-    ports.close()
+    with running(tmp_path_factory.mktemp("embedded")) as server:
+        yield server
 
 
 def raw(server: EmbeddedServer) -> EslPeer:
@@ -98,7 +100,7 @@ def test_a_client_sees_a_call_filters_its_events_and_can_end_it(server: Embedded
     assert killed == "+OK"
     assert ended["Hangup-Cause"] == "CALL_REJECTED"
     assert not watcher.events
-    wait_until("the channel to end", lambda: not server.channels(), within_s=3)
+    wait_for_the_end_of_calls(server)
     assert json.loads(server.api("show channels as json")) == {"row_count": 0}
 
 
@@ -130,9 +132,7 @@ def test_commands_in_pieces_and_in_one_piece_are_answered_in_order(server: Embed
             kinds = [esl.frame()[0].get("Reply-Text") for _ in range(3)]
             assert kinds == ["%2BOK%0A", "+OK will linger", "+OK Events Enabled"]
             body = "silence_stream://40"
-            head = (
-                "sendmsg\ncall-command: execute\nexecute-app-name: playback\nEvent-UUID: u-1\nContent-Type: text/plain"
-            )
+            head = "sendmsg\ncall-command: execute\nexecute-app-name: playback\nEvent-UUID: u-1"
             esl.execute("answer")
             for character in f"{head}\nContent-Length: {len(body)}\n\n{body}":
                 esl.push(character)

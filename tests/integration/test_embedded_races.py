@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from integration.embedded import NUMBER, Controller, EmbeddedServer, line, wait_for_invites
+from integration.embedded import (
+    NUMBER,
+    Controller,
+    EmbeddedServer,
+    line,
+    running,
+    wait_for_invites,
+    wait_for_the_end_of_calls,
+)
 from integration.embedded_scenarios import (
     SDP,
     final,
@@ -18,27 +26,22 @@ from integration.embedded_scenarios import (
     request,
     scenario,
 )  # fmt: skip
-from lab.ports import Ports
 from lab.waiting import wait_until
 
 BYE_ANSWER = reply("200 OK", tag="")
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    ports = Ports()
-    server = EmbeddedServer(tmp_path_factory.mktemp("embedded"), ports)
-    server.start()
-    yield server
-    server.daemon.stop()
-    ports.close()
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    with running(tmp_path_factory.mktemp("embedded")) as server:
+        yield server
 
 
 @pytest.fixture
-def server(running: EmbeddedServer) -> Iterator[EmbeddedServer]:
+def server(started: EmbeddedServer) -> Iterator[EmbeddedServer]:
     """The server without a call; the test must leave it so."""
-    yield running
-    wait_until("every channel to end", lambda: not running.channels(), within_s=5)
+    yield started
+    wait_for_the_end_of_calls(started)
 
 
 def answer_crossing_cancel(ending: str) -> str:
@@ -207,17 +210,16 @@ def test_a_psap_that_leaves_the_offer_to_us_is_answered_and_heard(server: Embedd
 
 
 def test_n1_a_server_told_to_stop_ends_every_call_and_is_gone_within_two_seconds(tmp_path: Path) -> None:
-    ports = Ports()
-    server = EmbeddedServer(tmp_path, ports)
-    server.start()
-    edge = server.edge(tmp_path, "uas_rings")
-    talking = server.caller(tmp_path, "readback", scenario="call_ended_by_peer").start()
-    ringing = server.caller(tmp_path, "callback", scenario="call_refused", code=503).start()
-    wait_for_invites(edge, 1)
-    wait_until("an answer", lambda: any(m.message and m.message.status == 200 for m in talking.messages()), within_s=3)
-    server.daemon.send(signal.SIGTERM)
-    assert server.daemon.wait(within_s=2.0) == 0
-    assert talking.wait().ok
-    assert ringing.wait().ok
-    assert edge.wait().ok
-    ports.close()
+    with running(tmp_path) as server:
+        edge = server.edge(tmp_path, "uas_rings")
+        talking = server.caller(tmp_path, "readback", scenario="call_ended_by_peer").start()
+        ringing = server.caller(tmp_path, "callback", scenario="call_refused", code=503).start()
+        wait_for_invites(edge, 1)
+        wait_until(
+            "an answer", lambda: any(m.message and m.message.status == 200 for m in talking.messages()), within_s=3
+        )
+        server.daemon.send(signal.SIGTERM)
+        assert server.daemon.wait(within_s=2.0) == 0
+        assert talking.wait().ok
+        assert ringing.wait().ok
+        assert edge.wait().ok

@@ -5,27 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from integration.embedded import ADDRESS, STRANGER, Controller, EmbeddedServer, line
-from lab.ports import Ports
+from integration.embedded import ADDRESS, STRANGER, Controller, EmbeddedServer, line, running, wait_for_the_end_of_calls
 from lab.sipp import SCENARIOS, Outcome
-from lab.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    ports = Ports()
-    server = EmbeddedServer(tmp_path_factory.mktemp("embedded"), ports)
-    server.start()
-    yield server
-    server.daemon.stop()
-    ports.close()
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    with running(tmp_path_factory.mktemp("embedded")) as server:
+        yield server
 
 
 @pytest.fixture
-def server(running: EmbeddedServer) -> Iterator[EmbeddedServer]:
+def server(started: EmbeddedServer) -> Iterator[EmbeddedServer]:
     """The server without a call; the test must leave it so."""
-    yield running
-    wait_until("every channel to end", lambda: not running.channels(), within_s=5)
+    yield started
+    wait_for_the_end_of_calls(started)
 
 
 def seconds_to_answer(outcome: Outcome) -> float:
@@ -44,8 +38,8 @@ def test_n1_without_a_controller_the_readback_starts_at_once_and_says_the_number
     for name in ("readback/intro", "readback/again", "readback/end", "digits/1", "digits/8", "digits/3"):
         assert ear.hears(server.clips[name]), name
     assert not ear.hears(server.clips["digits/2"])
-    # three pauses of half a second, three sentences and twice three digits of 0.3 s
-    assert len(ear.sound()) / 8000 == pytest.approx(3 * 0.5 + 9 * 0.3, abs=0.3)
+    # three pauses of half a second, three sentences and twice three digits of 0.2 s
+    assert len(ear.sound()) / 8000 == pytest.approx(3 * 0.5 + 9 * 0.2, abs=0.3)
 
 
 def test_n1_a_stalled_controller_costs_a_caller_less_than_two_seconds_and_loses_the_call(
@@ -76,7 +70,7 @@ def test_n1_a_readback_whose_controller_dies_ends_what_was_asked_for_and_goes_on
     server: EmbeddedServer, tmp_path: Path
 ) -> None:
     with Controller(server) as dying, line() as ear:
-        caller = server.caller(tmp_path, "readback", line=ear, duration_ms=1500).start()
+        caller = server.caller(tmp_path, "readback", line=ear, duration_ms=1200).start()
         with dying.take() as esl:
             esl.execute("answer")
             esl.execute("playback", f"{server.directory}/prompts/en/digits/7.wav")

@@ -131,7 +131,7 @@ class _Attempt:
                 self.leg.hangup(causes.MEDIA_TIMEOUT)
                 return
             try:
-                await asyncio.wait_for(self.over.wait(), left_s)
+                await asyncio.wait_for(self.over.wait(), max(left_s, 0.1))  # a timer may fire a little early
             except TimeoutError:
                 continue
 

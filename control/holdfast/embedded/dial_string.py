@@ -13,6 +13,9 @@ from holdfast.errors import InputError
 _SIP_HEADER = "sip_h_"
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 _ENDPOINT = re.compile(r"sofia/([\w.-]+)/(?:sips?:)?([^\s@/]+@[^\s@/]+)")
+# commas part; within single quotes or behind a backslash they do not
+_ITEM = re.compile(r"(?:\\.|'[^']*'|[^,\\'])+")
+_LIST = re.compile(rf"(?:{_ITEM.pattern}(?:,|$))*")
 #: What the server itself writes: a dial string must not write it a second time.
 _RESERVED = frozenset(
     {"via", "from", "to", "call-id", "cseq", "max-forwards", "contact", "route", "record-route", "user-agent"}
@@ -72,8 +75,9 @@ def parse(text: str) -> DialString:
 
 def _variables(text: str) -> dict[str, str]:
     variables = {}
-    # commas part; within single quotes or behind a backslash they do not
-    for part in re.findall(r"((?:\\.|'[^']*'|[^,\\'])+)(?:,|$)", text):
+    if not _LIST.fullmatch(text):
+        raise InputError("dial string: a quote is not closed")
+    for part in _ITEM.findall(text):
         name, equals, value = part.partition("=")
         if not equals or not name.strip():
             raise InputError("dial string: a variable has no value")

@@ -34,28 +34,28 @@ class MediaClock:
     """One loop for the sending of all sessions: every 20 ms, at times that do not drift, each session sends a frame."""
 
     def __init__(self) -> None:
-        self._sessions: dict[MediaSession, None] = {}
+        self.sessions: dict[MediaSession, None] = {}
         self._due_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, session: "MediaSession") -> None:
-        self._sessions[session] = None
+        self.sessions[session] = None
         if not self._timer:
             loop = asyncio.get_running_loop()
             self._due_s = loop.time()
             self._timer = loop.call_at(self._due_s, self._tick)
 
     def remove(self, session: "MediaSession") -> None:
-        self._sessions.pop(session, None)
+        self.sessions.pop(session, None)
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
-        if not self._sessions:
+        if not self.sessions:
             return
         late = int((loop.time() - self._due_s) / _TICK_S)
         for _ in range(1 + min(late, _MOST_CAUGHT_UP)):
-            for session in list(self._sessions):
+            for session in list(self.sessions):
                 session.send_frame()
         self._due_s += _TICK_S * (1 + late)
         self._timer = loop.call_at(self._due_s, self._tick)

@@ -43,7 +43,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     # a caller is not to wait for the disk: read once what will be played again and again
     await asyncio.to_thread(_read_prompts, settings)
-    exchange = await _open_sip(settings)
+    exchange = await open_exchange(settings)
     listener = InboundListener(exchange, password)
     try:
         # last of all, so that a port that accepts means a server that is ready
@@ -59,7 +59,8 @@ async def _serve(settings: Settings) -> None:
     exchange.endpoint.close()
 
 
-async def _open_sip(settings: Settings) -> Exchange:
+async def open_exchange(settings: Settings) -> Exchange:
+    """Take calls on the SIP port. Raises PortUnavailable."""
     media = settings.media
 
     def on_invite(transaction: ServerTransaction) -> None:

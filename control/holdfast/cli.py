@@ -49,16 +49,12 @@ class OneLineErrors(click.Group):
 
 
 def _wrong_usage(error: click.UsageError) -> int:
-    command = error.ctx.command_path if error.ctx else "holdfast"
-    if error.ctx and isinstance(error.ctx.command, click.Group) and not error.ctx.args and _is_bare(error):
+    # a group was named without a command: late releases of click raise its whole help as an error
+    if error.ctx and type(error).__name__ == "NoArgsIsHelpError":
         click.echo(error.ctx.get_help())
         return ERROR_STATUS
+    command = error.ctx.command_path if error.ctx else "holdfast"
     return _failed(error.format_message(), f"'{command} --help' shows how it is used")
-
-
-def _is_bare(error: click.UsageError) -> bool:
-    """Whether a group was named without a command: late releases of click raise the whole help as an error."""
-    return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def _failed(message: str, mend: str) -> int:

@@ -31,7 +31,7 @@ def tell_all(story: Story) -> None:
 def readback(story: Story, alice: Phone) -> None:
     """933: the phone hears the leased number, twice."""
     with story.scene("alice dials 933", "She hears which number an emergency call from her phone would show."):
-        story.tell("alice's phone dials 933 and listens to the whole announcement")
+        story.tell("alice's phone dials 933 and listens to the whole announcement (about 30 s)")
         alice.dial("933")
         alice.established()
         alice.closed(within_s=60)
@@ -132,6 +132,7 @@ def without_controller(story: Story, alice: Phone, bob: Phone, psap: Phone) -> N
         bob.dial("933")
         bob.established()
         again(story, alice, psap, through_media=True)
+        story.tell("bob still listens, to the end of the announcement (about 25 s)")
         bob.closed(within_s=60)
         check_heard_number(story, bob, lease_of(story, BOB), BOB)
 

@@ -16,6 +16,7 @@ from lab.command import Command
 from lab.errors import LabError
 from lab.media import find_freeswitch
 from lab.net import accepts_tcp, answers_sip, http_get
+from lab.postgres import postgres_program
 from lab.processes import Daemon, Program
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -51,6 +52,14 @@ def program(name: str, package: str) -> str:
     if path is None:
         raise LabError(f"{name} is not installed", mend=f"{_APT} {package}")
     return path
+
+
+def require_programs() -> None:
+    """Raise LabError for the first program of Debian's that a lab needs and does not find."""
+    packages = {"kamailio": "kamailio kamailio-python3-modules", "baresip": "baresip-core", "sipp": "sip-tester"}
+    for name, package in {**packages, "setpriv": "util-linux"}.items():
+        program(name, package)
+    postgres_program("initdb")
 
 
 def kamailio(settings: Settings, folder: Path) -> Service:

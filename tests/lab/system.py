@@ -47,6 +47,8 @@ class System:
         rtpengine: bool = False,
         say: Say = lambda _: None,
     ) -> None:
+        services.require_programs()
+        prompts = services.prompts()
         self.ports = Ports()
         self.layout = layout or Layout.free(self.ports)
         self.folder = Path(tempfile.mkdtemp(prefix="holdfast-lab-", dir="/tmp"))
@@ -63,7 +65,7 @@ class System:
         (self.folder / "state").mkdir()
         (self.folder / "run").mkdir()
         settings_file = self.folder / "holdfast.toml"
-        settings_file.write_text(self._settings_text(), encoding="utf-8")
+        settings_file.write_text(self._settings_text(prompts), encoding="utf-8")
         self.settings = node_settings.load(settings_file)
         self.holdfast = Command(settings_file)
 
@@ -224,6 +226,11 @@ class System:
             " from lease order by first_dial_at"
         )
 
+    def idle_numbers(self) -> list[str]:
+        """Callback numbers of this node that nobody holds, live or resting."""
+        query = "select number from pool_number where number not in (select number from lease) order by number"
+        return [str(row["number"]) for row in self.edge_rows(query)]
+
     def let_time_pass(self, seconds: float) -> None:
         """Make every lease that much older, on both clocks, as if nothing had happened for so long."""
         with closing(sqlite3.connect(self.settings.node.edge_store, timeout=5)) as connection, connection:
@@ -279,11 +286,11 @@ class System:
 
     # inside -------------------------------------------------------------------------------------------------------
 
-    def _settings_text(self) -> str:
+    def _settings_text(self, prompts: Path) -> str:
         engine = f"udp:127.0.0.1:{self._rtpengine_port}" if self._rtpengine_port else ""
         dsn = f"host={self.postgres.folder} dbname=holdfast"
         collector = f"{self.collector.address}:{self.collector.port}"
-        return self.layout.settings(self.folder, dsn, services.prompts(), rtpengine=engine, hep_collector=collector)
+        return self.layout.settings(self.folder, dsn, prompts, rtpengine=engine, hep_collector=collector)
 
     def _start_service(self, name: str, service: Service) -> None:
         self._say(service.daemon.name)

@@ -68,8 +68,13 @@ def request() -> Request:
     return Request(
         method=read("$rm"), uri=read("$ru"), user=read("$rU"), call_id=read("$ci"),
         from_user=read("$fU"), from_name=headers.display_name(read("$fn")), to_user=read("$tU"),
-        contact=read("$(ct{nameaddr.uri})"), address=read("$si"), port=int(read("$sp") or 0), transport=read("$proto"),
+        contact=_contact_uri(), address=read("$si"), port=int(read("$sp") or 0), transport=read("$proto"),
     )  # fmt: skip
+
+
+def _contact_uri() -> str:
+    """The URI of the first Contact; asked of Kamailio only where there is one, since it logs what it cannot find."""
+    return read("$(ct{nameaddr.uri})") if KSR.hdr.is_present("Contact") > 0 else ""
 
 
 def has_to_tag() -> bool:
@@ -122,7 +127,14 @@ def _one_line(text: str) -> str:
 
 
 def hops_left() -> bool:
-    return bool(KSR.maxfwd.process_maxfwd(70) > 0)
+    """RFC 3261 §16.3.3; when there are none, or the message cannot even be read that far, it has been answered."""
+    if KSR.maxfwd.process_maxfwd(70) > 0:
+        return True
+    if read("$hdr(Max-Forwards)").strip() == "0":
+        reply(483, "Too Many Hops")
+    else:
+        reply(400, "Bad Request", "The message cannot be read.")
+    return False
 
 
 def well_formed() -> bool:

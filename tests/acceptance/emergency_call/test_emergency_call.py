@@ -47,9 +47,7 @@ def test_a1_every_form_of_the_number_reaches_the_psap_as_911(system: System, psa
 
 
 @pytest.mark.parametrize("dialled", ["9115551234", "*911", "911%23", "91"])
-def test_a1_what_only_looks_like_an_emergency_number_is_not_captured(
-    system: System, psap: Phone, dialled: str
-) -> None:
+def test_a1_what_only_looks_like_an_emergency_number_is_not_captured(system: System, psap: Phone, dialled: str) -> None:
     call = system.device("call_refused", {"number": dialled, "from": "<sip:x@elsewhere.invalid>", "code": "407"}).run()
     assert call.ok, call.complaints
     assert not psap.received("INVITE")
@@ -82,7 +80,9 @@ def test_a2_the_psap_sees_the_callback_number_and_no_trace_of_the_callers_own(
 def test_a2_the_phone_still_sees_its_own_dialog(alice: Phone, psap: Phone) -> None:
     """The rewriting is undone on the way back: a strict phone finds the From it sent in every answer."""
     emergency_call(alice, psap)
-    answers = [t.message for t in alice.trace() if not t.sent and t.message.method == "INVITE" and not t.message.is_request]
+    answers = [
+        t.message for t in alice.trace() if not t.sent and t.message.method == "INVITE" and not t.message.is_request
+    ]
     assert {answer.address("From").user for answer in answers} == {"alice"}
 
 
@@ -99,9 +99,7 @@ def test_a3_two_callers_never_see_the_same_number(alice: Phone, bob: Phone, psap
     assert emergency_call(bob, psap) != first
 
 
-def test_a3_the_record_of_who_held_a_number_reaches_postgresql(
-    system: System, alice: Phone, psap: Phone
-) -> None:
+def test_a3_the_record_of_who_held_a_number_reaches_postgresql(system: System, alice: Phone, psap: Phone) -> None:
     number = emergency_call(alice, psap)
     system.wait_shipped()
     assert system.database_rows("select aor from lease where number = %s", number) == [(ALICE.aor,)]

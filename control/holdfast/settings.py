@@ -5,7 +5,9 @@ files that hold them.
 """
 
 import ipaddress
+import math
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +16,16 @@ from typing import Any
 from holdfast.errors import SettingsError
 
 DEFAULT_PATH = Path("/etc/holdfast/holdfast.toml")
+
+#: What some texts must look like, and how that is said.
+_TEXTS = {
+    "name": (re.compile(r"\S(.*\S)?"), 'a name, such as "edge-1"'),
+    "domain": (re.compile(r"[A-Za-z0-9.:\[\]-]+"), 'a domain, such as "example.org"'),
+    "language": (re.compile(r"[A-Za-z0-9_-]+"), 'a folder of prompts_dir, such as "en"'),
+    "fallback_trunk": (re.compile(r"(sips?:\S+)?"), '"sip:host:port", or "" for none'),
+    "rtpengine": (re.compile(r"(udp6?:\S+:[0-9]+)?"), '"udp:127.0.0.1:2223", or "" for none'),
+    "hep_collector": (re.compile(r"(\S+:[0-9]+)?"), '"host:port", or "" for none'),
+}
 
 
 @dataclass(frozen=True)
@@ -85,9 +97,9 @@ class Media:
                 f"media.esl_password_file: {self.esl_password_file}: {error}",
                 mend="run 'holdfast render' once: it makes a random password",
             ) from error
-        if len(password) < 16:
+        if len(password) < 16 or not password.isprintable():
             raise SettingsError(
-                f"media.esl_password_file: {self.esl_password_file} holds fewer than 16 characters",
+                f"media.esl_password_file: {self.esl_password_file} does not hold one line of 16 characters or more",
                 mend="delete the file and run 'holdfast render': it makes a random password",
             )
         return password
@@ -137,7 +149,9 @@ def load(path: Path | None = None) -> Settings:
         raise SettingsError(
             f"no settings file at {path}", mend="write one (docs/settings.md), or name yours in HOLDFAST_CONFIG"
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}", mend="make it a file that this user may read") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(f"{path}: {error}", mend="mend that line; docs/settings.md shows a whole file") from error
     return from_document(document, path)
 
@@ -148,10 +162,19 @@ def from_document(document: dict[str, Any], path: Path) -> Settings:
     unknown = sorted(set(document) - set(tables))
     if unknown:
         raise SettingsError(f"{path}: unknown table [{unknown[0]}]", mend=f"known tables: {', '.join(tables)}")
-    if "name" not in document.get("node", {}):
+    node = document.get("node", {})
+    if isinstance(node, dict) and "name" not in node:
         raise SettingsError(f"{path}: [node] has no name", mend='add: [node] / name = "edge-1"')
     parts = {name: _table(path, name, kind, document.get(name, {})) for name, kind in tables.items()}
-    return Settings(path=path, **parts)
+    settings = Settings(path=path, **parts)
+    _check_order(path, settings.media, "media", "rtp_first_port", "rtp_last_port")
+    _check_order(path, settings.agent, "agent", "retry_first_s", "retry_last_s")
+    return settings
+
+
+def _check_order(path: Path, part: object, table: str, first: str, last: str) -> None:
+    if getattr(part, first) > getattr(part, last):
+        raise SettingsError(f"{path}: {table}.{first} is more than {last}", mend=f"make {last} at least {first}")
 
 
 def _table(path: Path, table: str, kind: Any, values: Any) -> Any:
@@ -171,7 +194,9 @@ def _value(where: str, key: str, kind: Any, value: object) -> object:
         if not Path(value).is_absolute():
             raise SettingsError(f"{where}: {value!r} is not an absolute path", mend="begin it with /")
         return Path(value)
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not (0 < value < math.inf):
+            raise SettingsError(f"{where}: {value} is no length of time", mend="use a positive number of seconds")
         return float(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
         if key.endswith("port") and not 0 < value < 65536:
@@ -179,9 +204,11 @@ def _value(where: str, key: str, kind: Any, value: object) -> object:
         if value < 1:
             raise SettingsError(f"{where}: {value} is less than 1", mend="use a positive whole number")
         return value
-    if kind is str and isinstance(value, str) and not set(value) & set("\r\n\0\"'\\"):
+    if kind is str and isinstance(value, str) and value.isprintable() and not set(value) & set("\"'\\"):
         if key == "address":
             _check_address(where, value)
+        if key in _TEXTS and not _TEXTS[key][0].fullmatch(value):
+            raise SettingsError(f"{where}: {value!r} cannot be used", mend=f"give {_TEXTS[key][1]}")
         return value
     raise SettingsError(f"{where}: {value!r} is not a usable {kind.__name__}", mend="see docs/settings.md")
 

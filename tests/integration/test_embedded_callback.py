@@ -55,13 +55,6 @@ def test_n1_without_a_controller_a_callback_is_marked_and_delivered_with_two_way
     assert b"RTP/AVP 0 8 101" in invite.raw
 
 
-def test_a_phone_that_hangs_up_ends_the_psaps_call(server: EmbeddedServer, tmp_path: Path) -> None:
-    edge = server.edge(tmp_path, "uas_hangs_up", duration_ms=300)
-    outcome = server.caller(tmp_path, "callback", scenario="call_ended_by_peer").run()
-    assert outcome.ok, outcome.complaints
-    assert edge.wait().ok
-
-
 def test_a_controller_hears_of_a_bridge_that_is_answered_and_ended(server: EmbeddedServer, tmp_path: Path) -> None:
     edge = server.edge(tmp_path, "uas_hangs_up", duration_ms=200)
     with Controller(server) as controller:
@@ -141,18 +134,6 @@ def test_without_continue_on_fail_the_psap_is_refused_as_the_phone_refused(
     assert edge.wait().ok
 
 
-def test_n1_without_a_controller_a_callback_is_tried_again_and_ends_with_an_announcement(
-    server: EmbeddedServer, tmp_path: Path
-) -> None:
-    edge = server.edge(tmp_path, "uas_refuses", calls=ATTEMPTS, code=486)
-    with line() as psap:
-        outcome = server.caller(tmp_path, "callback", scenario="call_ended_by_peer", line=psap).run()
-    assert outcome.ok, outcome.complaints
-    assert len(edge.wait().received("INVITE")) == ATTEMPTS
-    for name in ("callback/no_answer_again", "callback/no_answer_end"):
-        assert psap.hears(server.clips[name]), name
-
-
 def test_n1_the_psaps_cancel_ends_the_callback_everywhere(server: EmbeddedServer, tmp_path: Path) -> None:
     edge = server.edge(tmp_path, "uas_rings")
     outcome = server.caller(tmp_path, "callback", scenario="call_cancelled").run()
@@ -203,9 +184,11 @@ def test_n1_a_callback_is_tried_again_when_the_controller_dies_while_it_rings(
         with dying.take() as esl:
             esl.execute("set", "continue_on_fail=true")
             esl.execute("bridge", server.dial.format(ring_s=5))
-    outcome = caller.wait()
+        outcome = caller.wait()
     assert outcome.ok, outcome.complaints
     assert len(edge.wait().received("INVITE")) == 1 + ATTEMPTS
+    for name in ("callback/no_answer_again", "callback/no_answer_end"):
+        assert psap.hears(server.clips[name]), name
 
 
 @pytest.mark.parametrize(

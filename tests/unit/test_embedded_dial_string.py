@@ -56,11 +56,12 @@ def test_what_would_not_be_dialled_as_written_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("status", "cause"),
     [(486, "USER_BUSY"), (480, "NO_USER_RESPONSE"), (408, "RECOVERY_ON_TIMER_EXPIRE"), (404, "UNALLOCATED_NUMBER"),
-     (603, "CALL_REJECTED"), (503, "NORMAL_TEMPORARY_FAILURE"), (499, "INTERWORKING"), (302, "INTERWORKING")],
+     (603, "CALL_REJECTED"), (503, "NORMAL_TEMPORARY_FAILURE"), (499, "NORMAL_UNSPECIFIED"), (513, "INTERWORKING")],
 )  # fmt: skip
 def test_a_refusal_becomes_freeswitchs_cause(status: int, cause: str) -> None:
     assert causes.of_status(status) == cause
     assert causes.known(cause)
+    assert 400 <= causes.refusal(cause)[0] < 700
 
 
 def test_a_cause_of_freeswitchs_own_is_never_sent_as_q850() -> None:

@@ -16,41 +16,46 @@ _CAUSES: dict[str, tuple[int, int, str]] = {
     "NO_ROUTE_DESTINATION": (3, 404, "Not Found"),
     NORMAL: (16, 480, "Temporarily Unavailable"),
     "USER_BUSY": (17, 486, "Busy Here"),
-    "NO_USER_RESPONSE": (18, 480, "Temporarily Unavailable"),
+    "NO_USER_RESPONSE": (18, 408, "Request Timeout"),
     NO_ANSWER: (19, 480, "Temporarily Unavailable"),
     "CALL_REJECTED": (21, 603, "Decline"),
     "NUMBER_CHANGED": (22, 410, "Gone"),
     NO_ROUTE: (27, 502, "Bad Gateway"),
     "INVALID_NUMBER_FORMAT": (28, 484, "Address Incomplete"),
     "NETWORK_OUT_OF_ORDER": (38, 503, "Service Unavailable"),
+    "NORMAL_UNSPECIFIED": (31, 480, "Temporarily Unavailable"),
     "NORMAL_TEMPORARY_FAILURE": (41, 503, "Service Unavailable"),
+    "SERVICE_UNAVAILABLE": (63, 480, "Temporarily Unavailable"),
+    "SERVICE_NOT_IMPLEMENTED": (79, 501, "Not Implemented"),
+    "EXCHANGE_ROUTING_ERROR": (25, 483, "Too Many Hops"),
     INCOMPATIBLE: (88, 488, "Not Acceptable Here"),
     TIMER: (102, 504, "Server Time-out"),
-    "INTERWORKING": (127, 500, "Server Internal Error"),
+    "INTERWORKING": (127, 480, "Temporarily Unavailable"),
     CANCELLED: (487, 487, "Request Terminated"),
     SHUTDOWN: (501, 503, "Service Unavailable"),
     TOO_LONG: (602, 480, "Temporarily Unavailable"),
     MEDIA_TIMEOUT: (604, 480, "Temporarily Unavailable"),
 }
-#: The causes that FreeSWITCH makes of SIP answers (sofia_glue.c); others are NORMAL_TEMPORARY_FAILURE or INTERWORKING.
+#: SIP answers by the cause that FreeSWITCH makes of them (sofia_glue.c); every other is NORMAL_UNSPECIFIED.
 _BY_STATUS = {
-    403: "CALL_REJECTED",
-    404: "UNALLOCATED_NUMBER",
-    408: TIMER,
-    410: "NUMBER_CHANGED",
-    480: "NO_USER_RESPONSE",
-    484: "INVALID_NUMBER_FORMAT",
-    485: "NO_ROUTE_DESTINATION",
-    486: "USER_BUSY",
-    487: CANCELLED,
-    488: INCOMPATIBLE,
-    502: "NETWORK_OUT_OF_ORDER",
-    504: TIMER,
-    600: "USER_BUSY",
-    603: "CALL_REJECTED",
-    604: "NO_ROUTE_DESTINATION",
-    606: INCOMPATIBLE,
+    "UNALLOCATED_NUMBER": (404,),
+    "NO_ROUTE_DESTINATION": (485, 604),
+    "USER_BUSY": (486, 600),
+    "NO_USER_RESPONSE": (480,),
+    "CALL_REJECTED": (401, 402, 403, 407, 603, 608),
+    "NUMBER_CHANGED": (410,),
+    "INVALID_NUMBER_FORMAT": (484,),
+    "NETWORK_OUT_OF_ORDER": (502,),
+    "NORMAL_TEMPORARY_FAILURE": (400, 481, 500, 503),
+    "SERVICE_UNAVAILABLE": (405,),
+    "SERVICE_NOT_IMPLEMENTED": (406, 415, 501),
+    "EXCHANGE_ROUTING_ERROR": (482, 483),
+    "INTERWORKING": (413, 414, 416, 420, 421, 423, 505, 513),
+    INCOMPATIBLE: (488, 606),
+    TIMER: (408, 504),
+    CANCELLED: (487,),
 }
+_OF_STATUS = {status: cause for cause, statuses in _BY_STATUS.items() for status in statuses}
 
 
 def known(cause: str) -> bool:
@@ -69,9 +74,7 @@ def refusal(cause: str) -> tuple[int, str]:
 
 def of_status(status: int) -> str:
     """The cause that a final SIP answer of 300 to 699 stands for."""
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    return "NORMAL_TEMPORARY_FAILURE" if 500 <= status < 600 else "INTERWORKING"
+    return _OF_STATUS.get(status, "NORMAL_UNSPECIFIED")
 
 
 def reason_header(cause: str) -> tuple[str, str]:

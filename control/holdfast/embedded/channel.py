@@ -171,8 +171,8 @@ class Channel:
         ]
 
     def row(self) -> dict[str, str]:
-        """This channel in `show channels as json`."""
-        return {
+        """This channel in `show channels as json`, text as people read it."""
+        row = {
             "uuid": self.uuid,
             "direction": self.variables["direction"],
             "created_epoch": str(self.created_us // 1_000_000),
@@ -189,3 +189,4 @@ class Channel:
             "callstate": self.state.value[2],
             "call_uuid": self.uuid if self.inbound else self.other_uuid,
         }
+        return {name: value.encode("latin-1", "replace").decode("utf-8", "replace") for name, value in row.items()}

@@ -45,6 +45,8 @@ class IncomingLeg(Leg):
     def answered(self) -> bool:
         return self.progress is Progress.ANSWERED
 
+    established = answered
+
     def ring(self) -> None:
         """180, unless more than that was said already."""
         if self.progress is Progress.RECEIVED:

@@ -37,6 +37,11 @@ class Leg:
         """End the call from this side."""
         raise NotImplementedError
 
+    @property
+    def established(self) -> bool:
+        """The call was answered, by whichever side."""
+        raise NotImplementedError
+
     # within the dialog
 
     def request_received(self, transaction: ServerTransaction) -> None:
@@ -77,7 +82,7 @@ class Leg:
         self.release()
 
     def _reinvite_received(self, transaction: ServerTransaction) -> None:
-        if self._unacknowledged:
+        if self._unacknowledged or not self.established:
             transaction.respond(491, "Request Pending")
             return
         self._change(transaction)

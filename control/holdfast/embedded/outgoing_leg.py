@@ -46,6 +46,10 @@ class OutgoingLeg(Leg):
         #: the ACK of each answered dialog, by the far end's tag
         self._acks: dict[str, tuple[bytes, Address]] = {}
 
+    @property
+    def established(self) -> bool:
+        return self.answered
+
     async def invite(self, invitation: Invitation, ring_s: float) -> str | None:
         """Ring for so many seconds. Returns None when the call is answered, else the cause why it is not."""
         self._fallback = invitation.destination

@@ -4,6 +4,7 @@ Only the edge may speak: a request from any other address is answered 403, a res
 """
 
 import asyncio
+import ipaddress
 import logging
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -31,7 +32,7 @@ class SipEndpoint(asyncio.DatagramProtocol):
 
     def __init__(self, local: Address, peer: str, on_invite: Callable[[ServerTransaction], None]) -> None:
         self.local = local
-        self.peer = peer
+        self.peer = str(ipaddress.ip_address(peer))
         self.on_invite = on_invite
         #: by Call-ID and local tag
         self.dialogs: dict[tuple[str, str], DialogUser] = {}

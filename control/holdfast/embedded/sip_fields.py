@@ -30,10 +30,10 @@ class SipUri:
     def address(self) -> Address | None:
         """Where to send for this URI, if its host is an address and not a name."""
         try:
-            ipaddress.ip_address(self.host)
+            host = str(ipaddress.ip_address(self.host))
         except ValueError:
             return None
-        return self.host, self.port or DEFAULT_PORT
+        return host, self.port or DEFAULT_PORT
 
 
 @dataclass(frozen=True, slots=True)

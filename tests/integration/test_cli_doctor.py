@@ -22,6 +22,7 @@ from holdfast.settings import Media, Settings
 from integration.command import Command, on_node
 from integration.postgres import Database
 from integration.sql_rows import entry, lease_row, pool_number, provision, ship
+from lab.postgres import PrivatePostgres
 
 
 @pytest.fixture
@@ -30,8 +31,14 @@ def holdfast(tmp_path: Path, database: Database) -> Command:
 
 
 @pytest.fixture
-def settings(holdfast: Command) -> Settings:
-    return settings_file.load(holdfast.config)
+def settings(tmp_path: Path, postgres: PrivatePostgres) -> Settings:
+    """A node's settings; only tests that ask for `database` have one."""
+    return settings_file.load(on_node(tmp_path, Database(postgres, "none")).config)
+
+
+@pytest.fixture
+def with_plane(settings: Settings, database: Database) -> Settings:
+    return replace(settings, database=replace(settings.database, dsn=database.dsn("holdfast_agent")))
 
 
 def of(findings: list[Finding], check: str) -> list[Finding]:
@@ -80,7 +87,7 @@ def plane(settings: Settings, revision: int | None = None) -> list[Finding]:
 
 
 def test_a_sound_plane_is_ok_in_every_respect(
-    settings: Settings, admin: db.Connection, database: Database
+    with_plane: Settings, admin: db.Connection, database: Database
 ) -> None:
     provision(admin)
     admin.execute("update node set sip_address = '127.0.0.1', sip_port = 5060 where name = 'edge-1'")
@@ -90,14 +97,14 @@ def test_a_sound_plane_is_ok_in_every_respect(
     )
     with database.connect(db.AGENT) as agent:
         rows: list[Any] = agent.execute("select max(revision) from changes_since(0, 1000)").fetchall()
-    findings = plane(settings, rows[0][0])
+    findings = plane(with_plane, rows[0][0])
     assert [finding for finding in findings if finding.level is not Level.OK] == []
     assert {finding.check for finding in findings} == {
         "postgresql", "schema", "agent role", "node", "clock", "sync", "trunks",
     }  # fmt: skip
 
 
-def test_a_plane_in_trouble_is_explained(settings: Settings, database: Database, admin: db.Connection) -> None:
+def test_a_plane_in_trouble_is_explained(with_plane: Settings, database: Database, admin: db.Connection) -> None:
     provision(admin, pool_numbers=1)
     with database.connect("postgres") as superuser, database.connect(db.AGENT) as agent:
         superuser.execute("delete from schema_migration")
@@ -106,7 +113,7 @@ def test_a_plane_in_trouble_is_explained(settings: Settings, database: Database,
         now = time.time()
         ship(agent, entry(1, "lease", lease_row("L1", pool_number(1), marked_at=now - 9)), node=1)
         ship(agent, entry(1, "lease", lease_row("L2", pool_number(1), marked_at=now)), node=2)
-    findings = plane(settings, 0)
+    findings = plane(with_plane, 0)
     assert "but this Holdfast needs" in one(findings, "schema").message
     assert "may not call claim_numbers" in one(findings, "agent role").message
     assert "knows no node edge-1" in one(findings, "node").message

@@ -59,12 +59,20 @@ class Daemon:
 
     def start(self, ready: Callable[[], object], *, within_s: float = 15.0) -> None:
         """Run the program and wait until `ready()` is true; NotStarted shows the end of its log."""
+        self.launch()
+        self.until_ready(ready, within_s=within_s)
+
+    def launch(self) -> None:
+        """Run the program, and leave the waiting to `until_ready`."""
         if self.running:
             raise LabError(f"{self.name} is running already, as pid {self.pid}")
         self.program.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.program.log_file.open("ab") as log:
             self._process = self._spawn(log)
         _running.append(self)
+
+    def until_ready(self, ready: Callable[[], object], *, within_s: float = 15.0) -> None:
+        """Wait until `ready()` is true after `launch`; NotStarted shows the end of its log."""
 
         def up_or_dead() -> bool:
             return not self.running or bool(ready())
@@ -78,7 +86,7 @@ class Daemon:
             self.kill()
             raise
         if not self.running:
-            code = self._process.returncode
+            code = self._popen.returncode
             self._forget()
             raise NotStarted(f"{self.name} ended at once {_how(code)}{self._last_words()}")
 

@@ -31,7 +31,11 @@ class Service:
     ready: Callable[[], object]
 
     def start(self) -> None:
-        self.daemon.start(self.ready, within_s=20)
+        self.daemon.launch()
+        self.until_ready()
+
+    def until_ready(self) -> None:
+        self.daemon.until_ready(self.ready, within_s=20)
 
 
 @functools.cache

@@ -82,20 +82,24 @@ class System:
 
     def start(self) -> None:
         """Start everything, provision it through the command line, and wait until the node has it all."""
+        self.media_name, media = services.media_server(self.settings, self.folder, self.holdfast, self._wanted_media)
+        controller = services.controller(self.settings, self.folder, self.holdfast)
+        for name, service in (("media", media), ("controller", controller)):  # these need no database
+            self._launch(name, service)
         self._say("PostgreSQL, in a private cluster")
         self.postgres.start()
         self._say("the database, the tenant, its users, numbers and trunks, by the holdfast command")
         provisioning.provision(self.holdfast, self.layout, self.postgres)
-        self._start_service("agent", services.agent(self.settings, self.folder, self.holdfast))
+        agent = self._launch("agent", services.agent(self.settings, self.folder, self.holdfast))
+        waited_for = [media, controller, agent]
         if self._rtpengine_port:
             rtp = self.ports.block(100)
             engine = services.rtpengine(self.settings.sip.address, self._rtpengine_port, rtp, self.folder)
-            self._start_service("rtpengine", engine)
+            waited_for.append(self._launch("rtpengine", engine))
+        waited_for.append(self._launch("kamailio", services.kamailio(self.settings, self.folder)))
+        for service in waited_for:
+            service.until_ready()
         self.wait_synced()
-        self._start_service("kamailio", services.kamailio(self.settings, self.folder))
-        self.media_name, media = services.media_server(self.settings, self.folder, self.holdfast, self._wanted_media)
-        self._start_service("media", media)
-        self._start_service("controller", services.controller(self.settings, self.folder, self.holdfast))
 
     def close(self, *, keep: bool = False) -> None:
         """End everything, phones first, and delete the folder (unless it is to be `keep`t for its logs)."""
@@ -292,10 +296,11 @@ class System:
         collector = f"{self.collector.address}:{self.collector.port}"
         return self.layout.settings(self.folder, dsn, prompts, rtpengine=engine, hep_collector=collector)
 
-    def _start_service(self, name: str, service: Service) -> None:
+    def _launch(self, name: str, service: Service) -> Service:
         self._say(service.daemon.name)
         self._services[name] = service
-        service.start()
+        service.daemon.launch()
+        return service
 
     def _start_phone(
         self, name: str, address: str, account: Account, sip_port: int = 0, media_address: str = ""

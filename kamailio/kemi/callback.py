@@ -64,6 +64,7 @@ def route(request: Request, number: str) -> None:
 def media_failed(request: Request) -> None:
     """A failure route: the media server is gone or refused; the call goes straight to the phone."""
     if ksr.cancelled():
+        end(request.call_id, "cancelled")
         return
     alarm("media_server_failed", f"a callback is delivered without the media server ({ksr.failure_code()})")
     deliver_directly(request)

@@ -30,14 +30,15 @@ def route(request: Request, source: Origin, dialled: str) -> bool:
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
         return _without_store(request, dialled)
-    ksr.new_transaction()
     ksr.drop_credentials()
     decision = plan(Facts(match, caller, owns_number, network().trunks, network().pools))
     if isinstance(decision, Refusal):
         _refuse(decision, match, caller)
         return True
+    media.repair_contact(request)
     # not the PSAP: a probe would show it the caller's own number
     ksr.track_dialog(probe_callee=False)
+    ksr.new_transaction()
     lease = _lend(request, caller, decision)
     if decision.kind is CallKind.READBACK:
         _to_readback(request, lease)
@@ -119,6 +120,7 @@ def give_up(request: Request) -> None:
 def trunk_failed(request: Request) -> None:
     """A failure route: the next trunk, unless the caller hung up or the called party itself decided."""
     if ksr.cancelled() or ksr.failure_code() in CALLED_PARTY_DECIDED:
+        end(request.call_id, "refused")  # dialog tracking says so too, unless it could not follow this call
         return
     ksr.count("holdfast_edge_trunk_failovers_total")
     if not try_next_trunk():
@@ -142,6 +144,7 @@ def _to_readback(request: Request, lease: Lease | None) -> None:
 
 def readback_failed(request: Request) -> None:
     if ksr.cancelled():
+        end(request.call_id, "refused")
         return
     ksr.count("holdfast_edge_emergency_calls_total", CallKind.READBACK, "failed")
     text = "The announcement cannot be played: the media server does not answer. Emergency calls still work."

@@ -1,5 +1,6 @@
 """NAT: who is behind one, and media relayed by rtpengine for them. Without rtpengine the call goes on directly."""
 
+from holdfast.core.headers import SipUri
 from kemi import ksr
 from kemi.context import config
 from kemi.ksr import Request
@@ -10,6 +11,17 @@ def note_nat(request: Request) -> None:
     if request.method in ("INVITE", "UPDATE") and ksr.behind_nat():
         ksr.mark_nat_call()
         ksr.fix_contact()
+        ksr.apply_changes()
+
+
+def repair_contact(request: Request) -> None:
+    """An emergency call whose Contact is missing or nonsense goes on with the address that it came from.
+
+    Without a usable Contact neither the PSAP nor dialog tracking would find the phone.
+    """
+    if SipUri.parse(request.contact) is None:
+        ksr.remove_header("Contact")
+        ksr.add_header("Contact", f"<{request.source_uri}>")
         ksr.apply_changes()
 
 

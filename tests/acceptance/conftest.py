@@ -40,7 +40,8 @@ def heal(system: System) -> None:
             system.restart(name)
     system.let_time_pass(WEEK_S)  # every number is idle again
     changed = system.edge_rows(
-        "select username from subscriber where do_not_disturb or not inbound_enabled or not outbound_enabled or forward_to"
+        "select username from subscriber"
+        " where do_not_disturb or not inbound_enabled or not outbound_enabled or forward_to is not null"
     )
     for user in changed:
         as_usual = ("--dnd", "off", "--inbound", "on", "--outbound", "on", "--no-forward")

@@ -1,6 +1,7 @@
 """What no phone should send: every message gets a clear answer or none, and the next emergency call goes through."""
 
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -48,7 +49,7 @@ class Line:
 
 
 @pytest.fixture
-def line(system: System):  # type: ignore[no-untyped-def]
+def line(system: System) -> Iterator[Line]:
     raw = Line(system)
     yield raw
     raw.close()
@@ -75,36 +76,34 @@ def test_an_emergency_call_with_hostile_headers_still_reaches_the_psap(system: S
     assert line.final_answer(f"bad-{name.decode()}").status == 486
     [invite] = psap.wait().received("INVITE")
     assert invite.address("From").user in POOL_NUMBERS
-    assert b"12025550101" not in str(invite).encode("utf-8", "replace")
+    assert "12025550101" not in invite
+    assert not system.edge_rows("select * from emergency_call")
 
 
-@pytest.mark.parametrize(
-    ("call_id", "raw"),
-    [
-        (
-            "m1",
-            b"INVITE sip:alice@lab.holdfast.invalid SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKm1;rport\r\n"
-            b"From: <sip:a@b>\r\nTo: <sip:c@d>\r\nCall-ID: m1\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
-        ),
-        (
-            "m3",
-            b"INVITE sip:alice@lab.holdfast.invalid SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKm3;rport\r\n"
-            b"From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: m3\r\nCSeq: 99999999999 INVITE\r\n"
-            b"Content-Length: 0\r\n\r\n",
-        ),
-    ],
-    ids=["CSeq of another method", "absurd CSeq"],
-)
-def test_a_malformed_invite_is_answered_400(line: Line, call_id: str, raw: bytes) -> None:
-    line.send(raw % line.here)
-    assert line.final_answer(call_id).status == 400
+MALFORMED = {
+    "CSeq of another method": b"CSeq: 1 BYE",
+    "absurd CSeq": b"CSeq: 99999999999 INVITE",
+}
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_a_malformed_invite_is_answered_400(line: Line, what: str) -> None:
+    invite = line.invite(b"malformed").replace(b"911@", b"alice@").replace(b"CSeq: 1 INVITE", MALFORMED[what])
+    line.send(invite)
+    assert line.final_answer("bad-malformed").status == 400
+
+
+NOISE = (
+    b"\x00" * 200, b"\r\n\r\n", b"INVITE", b"SIP/2.0 200 OK\r\n\r\n", b"\xff" * 1000, b"GET / HTTP/1.1\r\n\r\n",
+    b"INVITE sip:911 SIP/2.0\r\n\r\n", b"INVITE sip:%99@x SIP/2.0\r\nVia: x\r\n\r\n",
+    b"INVITE sip:911@x SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.14;branch=z9hG4bKl\r\nContent-Length: -5\r\n\r\n",
+)  # fmt: skip
 
 
 def test_after_noise_of_every_kind_the_next_emergency_call_goes_through(
     system: System, alice: Phone, psap: Phone, line: Line
 ) -> None:
-    for noise in (b"\x00" * 200, b"\r\n\r\n", b"INVITE", b"SIP/2.0 200 OK\r\n\r\n", b"\xff" * 1000,
-                  b"GET / HTTP/1.1\r\n\r\n", b"INVITE sip:911 SIP/2.0\r\n\r\n", line.invite(b"length")[:-6] + b"-5\r\n\r\n", b"INVITE sip:%99@x SIP/2.0\r\nVia: x\r\n\r\n"):  # fmt: skip
+    for noise in NOISE:
         for _ in range(20):
             line.send(noise)
     assert emergency_call(alice, psap) in POOL_NUMBERS

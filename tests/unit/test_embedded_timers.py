@@ -142,7 +142,7 @@ def test_a_phone_that_never_answers_the_invite_is_given_up_after_the_ringing_tim
     assert intervals(times) == [0.5, 1.0, 2.0, 4.0, 8.0]
     assert not stage.edge.times("CANCEL")  # nothing provisional came: §9.1
     disposition = [event.get("variable_originate_disposition") for event in stage.told.events][-1]
-    assert disposition == "NO_ANSWER"
+    assert disposition == "ALLOTTED_TIMEOUT"
 
 
 def test_an_answer_that_nobody_acknowledges_is_repeated_and_then_ended(tmp_path: Path) -> None:

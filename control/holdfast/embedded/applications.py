@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Application = Callable[["Call", str], Awaitable[str]]
 
 NO_RESPONSE = "_none_"
+#: The response of an application that the end of the call interrupted, where it is not NO_RESPONSE.
+INTERRUPTED = {"playback": "PLAYBACK ERROR"}
 _LONGEST_SLEEP_MS = 3_600_000
 
 

@@ -21,12 +21,20 @@ if TYPE_CHECKING:
 #: Neither side has sent any RTP for this long: both BYEs were lost, or both phones are gone.
 MEDIA_TIMEOUT_S = 60.0
 
-#: FreeSWITCH's DIALSTATUS for each cause; others are CHANUNAVAIL.
-_DIAL_STATUS = {"SUCCESS": "ANSWER", "USER_BUSY": "BUSY", causes.NO_ANSWER: "NOANSWER", causes.CANCELLED: "CANCEL"}
+#: FreeSWITCH's DIALSTATUS for each cause; for others it is the cause.
+_DIAL_STATUS = {
+    "USER_BUSY": "BUSY",
+    "CALL_REJECTED": "DONTCALL",
+    causes.NO_ANSWER: "NOANSWER",
+    causes.CANCELLED: "CANCEL",
+    causes.NO_ROUTE: "INVALIDARGS",
+}
+#: FreeSWITCH's bridge says in variables how it went (originate_disposition), not in its response.
+_RESPONSE = "_none_"
 
 
 async def bridge(call: "Call", argument: str) -> str:
-    """Returns SUCCESS after a bridged call that left the A leg up, else the cause why there was none."""
+    """Returns after a bridged call, or when there will be none; `originate_disposition` says which, and why."""
     try:
         dial = dial_string.parse(argument)
         if dial.target.address is None or dial.target.address[0] != call.endpoint.peer:
@@ -34,29 +42,33 @@ async def bridge(call: "Call", argument: str) -> str:
         leg = OutgoingLeg(call.endpoint, call.ports, call.clock)
     except (InputError, NoMediaPort) as error:
         call.log.warning("bridge: %s", error)
-        return _failed(call, causes.NO_ROUTE)
+        _failed(call, causes.NO_ROUTE)
+        return _RESPONSE
     attempt = _Attempt(call, leg, dial)
     try:
         cause = await attempt.ring()
-        if cause is not None:
-            return _failed(call, cause)
-        return await attempt.talk()
+        if cause is None:
+            await attempt.talk()
+        else:
+            _failed(call, cause)
+        return _RESPONSE
     finally:
         # here too when the A leg hung up or the call was taken over: nothing may ring or talk on
         leg.hangup(call.channel.hangup_cause or causes.NORMAL)
 
 
-def _failed(call: "Call", cause: str) -> str:
+def _failed(call: "Call", cause: str) -> None:
+    """Tell why nobody was reached; unless the call is to continue on that, it ends for the same reason."""
     variables = call.channel.variables
     variables |= {
         "originate_disposition": cause,
         "originate_failed_cause": cause,
-        "DIALSTATUS": _DIAL_STATUS.get(cause, "CHANUNAVAIL"),
+        "last_bridge_hangup_cause": cause,
+        "DIALSTATUS": _DIAL_STATUS.get(cause, cause),
     }
     wanted = variables.get("continue_on_fail", "")
     if wanted.lower() not in ("true", "yes", "1") and cause not in wanted.split(","):
         call.leg.hangup(cause)
-    return cause
 
 
 class _Attempt:
@@ -99,13 +111,13 @@ class _Attempt:
                 ringback.cancel()
                 call.leg.media.stop_playing()
 
-    async def talk(self) -> str:
+    async def talk(self) -> None:
         """Join the legs until either ends; then the A leg ends too, or (hangup_after_bridge not set) goes on."""
         call, channel = self.call, self.channel
         channel.move_to(ChannelState.ANSWERED)
         channel.publish("CHANNEL_ANSWER")
         call.answer()
-        names = {"originate_disposition": "SUCCESS", "endpoint_disposition": "ANSWER", "DIALSTATUS": "ANSWER"}
+        names = {"originate_disposition": "SUCCESS", "DIALSTATUS": "SUCCESS"}
         call.channel.variables |= names | {"bridge_channel": channel.name, "bridge_uuid": channel.uuid}
         call.channel.other_uuid = channel.uuid
         call.leg.media.join(self.leg.media)
@@ -115,11 +127,11 @@ class _Attempt:
             await self._until_over()
         finally:
             call.leg.media.leave()
-            call.channel.variables["bridge_hangup_cause"] = channel.hangup_cause or call.channel.hangup_cause
+            ended_by = channel.hangup_cause or call.channel.hangup_cause
+            call.channel.variables |= {"bridge_hangup_cause": ended_by, "last_bridge_hangup_cause": ended_by}
             call.channel.publish("CHANNEL_UNBRIDGE", sides)
         if call.channel.variables.get("hangup_after_bridge", "").lower() in ("true", "yes", "1"):
             call.leg.hangup(channel.hangup_cause or causes.NORMAL)
-        return "SUCCESS"
 
     async def _until_over(self) -> None:
         loop = asyncio.get_running_loop()

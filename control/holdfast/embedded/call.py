@@ -10,7 +10,7 @@ from typing import Any
 
 from holdfast.core.lease import MAX_CALL_S
 from holdfast.embedded import causes, fallback
-from holdfast.embedded.applications import APPLICATIONS, NO_RESPONSE
+from holdfast.embedded.applications import APPLICATIONS, INTERRUPTED, NO_RESPONSE
 from holdfast.embedded.channel import CallerProfile, Channel, ChannelState, EventBus
 from holdfast.embedded.esl_outbound import OutboundConnection
 from holdfast.embedded.incoming_leg import IncomingLeg
@@ -90,7 +90,8 @@ class Call:
                     await self._be_controlled()
             except TimeoutError:
                 self.log.warning("the call controller does not answer: the call goes on without it")
-                self._drop_controller()
+                if self._connection:
+                    self._connection.lose_control()
             self._dead_man = None
             await fallback.run(self)
 
@@ -120,7 +121,8 @@ class Call:
                 cause = "NORMAL_TEMPORARY_FAILURE"
         self.leg.hangup(cause)
         self.channel.publish("CHANNEL_HANGUP_COMPLETE")
-        self._drop_controller()
+        if self._connection:
+            self._connection.close()
         self.exchange.calls.pop(self.channel.uuid, None)
         self.channels.pop(self.channel.uuid, None)
 
@@ -135,7 +137,7 @@ class Call:
             told.append(("Event-UUID", execution_uuid))
         self.channel.application = (application, argument)
         self.channel.publish("CHANNEL_EXECUTE", told)
-        response = NO_RESPONSE
+        response = INTERRUPTED.get(application, NO_RESPONSE)
         try:
             response = await run(self, argument)
         finally:  # also when the call ended meanwhile: FreeSWITCH completes what it began
@@ -175,11 +177,6 @@ class Call:
         told = [("DTMF-Digit", digit), ("DTMF-Duration", str(duration_ms * 8)), ("DTMF-Source", "RTP")]
         self.channel.publish("DTMF", told)
 
-    def _drop_controller(self) -> None:
-        if self._connection:
-            self._connection.close()
-            self._connection = None
-
     def _channel(self, bus: EventBus, transaction: ServerTransaction) -> Channel:
         request = self.request
         caller = parse_name_addr(request.get("from"))
@@ -190,9 +187,12 @@ class Call:
         variables |= {
             "sip_from_user": caller.user,
             "sip_from_display": caller.display_text,
-            "sip_from_uri": caller.uri,
-            "sip_to_uri": parse_name_addr(request.get("to")).uri,
-            "sip_req_uri": request.uri,
+            "sip_from_uri": caller.uri.partition(":")[2],
+            "sip_full_from": request.get("from"),
+            "sip_full_to": request.get("to"),
+            "sip_req_user": self.purpose.feature,
+            "sip_to_uri": parse_name_addr(request.get("to")).uri.partition(":")[2],
+            "sip_req_uri": request.uri.partition(":")[2],
             "sip_call_id": request.get("call-id"),
             "sip_network_ip": address,
             "sip_network_port": str(transaction.source[1]),

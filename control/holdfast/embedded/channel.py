@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, auto
 from typing import Protocol
 
 Headers = list[tuple[str, str]]
@@ -61,13 +61,23 @@ class EventBus:
 
 
 class ChannelState(Enum):
-    """FreeSWITCH's state, its number, call state and answer state."""
+    """How far a call leg has come."""
 
-    RECEIVED = ("CS_EXECUTE", 4, "DOWN", "ringing")
-    RINGING = ("CS_EXECUTE", 4, "RINGING", "ringing")
-    EARLY = ("CS_EXECUTE", 4, "EARLY", "early")
-    ANSWERED = ("CS_EXECUTE", 4, "ACTIVE", "answered")
-    HUNGUP = ("CS_HANGUP", 10, "HANGUP", "hangup")
+    RECEIVED = auto()
+    RINGING = auto()
+    EARLY = auto()
+    ANSWERED = auto()
+    HUNGUP = auto()
+
+
+#: FreeSWITCH's words for them: channel state, its number, call state, answer state.
+_SHOWN_AS = {
+    ChannelState.RECEIVED: ("CS_EXECUTE", 4, "RINGING", "ringing"),
+    ChannelState.RINGING: ("CS_EXECUTE", 4, "RINGING", "ringing"),
+    ChannelState.EARLY: ("CS_EXECUTE", 4, "EARLY", "early"),
+    ChannelState.ANSWERED: ("CS_EXECUTE", 4, "ACTIVE", "answered"),
+    ChannelState.HUNGUP: ("CS_HANGUP", 10, "HANGUP", "hangup"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,7 @@ class Channel:
 
     def describe(self) -> Headers:
         """What FreeSWITCH puts into every event of a channel, and into the answer to `connect`."""
-        state, number, call_state, answer_state = self.state.value
+        state, number, call_state, answer_state = _SHOWN_AS[self.state]
         direction = self.variables["direction"]
         headers = [
             ("Channel-State", state),
@@ -175,9 +185,10 @@ class Channel:
         row = {
             "uuid": self.uuid,
             "direction": self.variables["direction"],
+            "created": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.created_us // 1_000_000)),
             "created_epoch": str(self.created_us // 1_000_000),
             "name": self.name,
-            "state": self.state.value[0],
+            "state": _SHOWN_AS[self.state][0],
             "cid_name": self.profile.name,
             "cid_num": self.profile.number,
             "ip_addr": self.profile.network_address,
@@ -186,7 +197,7 @@ class Channel:
             "application_data": self.application[1],
             "dialplan": "XML",
             "context": "holdfast",
-            "callstate": self.state.value[2],
+            "callstate": _SHOWN_AS[self.state][2],
             "call_uuid": self.uuid if self.inbound else self.other_uuid,
         }
         return {name: value.encode("latin-1", "replace").decode("utf-8", "replace") for name, value in row.items()}

@@ -29,6 +29,7 @@ class OutboundConnection(EslConnection):
         super().__init__(reader, writer)
         self._call = call
         self._lingers = False
+        self._in_control = True
         self._my_events = False
         self._wanted: asyncio.Queue[Execution | None] = asyncio.Queue()
         self.commands |= {
@@ -44,6 +45,10 @@ class OutboundConnection(EslConnection):
     async def next_execution(self) -> Execution | None:
         """The next application to execute; None once the controller is gone and nothing is left."""
         return await self._wanted.get()
+
+    def lose_control(self) -> None:
+        """The dead man's switch has fired: a controller that wakes up now may listen, and do nothing to the call."""
+        self._in_control = False
 
     def call_ended(self) -> None:
         """The call was hung up: say so, if the controller wants to hear the rest."""
@@ -86,8 +91,8 @@ class OutboundConnection(EslConnection):
         wanted = command.argument or command.headers.get("session-id", "")
         if wanted not in ("", self._call.channel.uuid):
             return frames.command_reply(f"-ERR invalid session id [{wanted[:60]}]")
-        if self._call.leg.ended:
-            return frames.command_reply("-ERR the call has ended")
+        if self._call.leg.ended or not self._in_control:
+            return frames.command_reply("-ERR the call is not under your control any more")
         kind = command.headers.get("call-command", "").lower()
         if kind == "execute":
             return self._execute(command)

@@ -72,9 +72,9 @@ class OutgoingLeg(Leg):
         # an answer that crosses the CANCEL is a good answer: the caller is still there
         with contextlib.suppress(TimeoutError):
             cause = await asyncio.wait_for(asyncio.shield(self._outcome), _CANCEL_OUTCOME_S)
-            return causes.NO_ANSWER if cause == causes.CANCELLED else cause
-        self.hangup(causes.NO_ANSWER)
-        return causes.NO_ANSWER
+            return causes.TOO_LONG if cause == causes.CANCELLED else cause
+        self.hangup(causes.TOO_LONG)
+        return causes.TOO_LONG  # FreeSWITCH's name for a leg_timeout
 
     def hangup(self, cause: str) -> None:
         """BYE if it was answered, else CANCEL; what the CANCEL crosses is dealt with as it comes."""

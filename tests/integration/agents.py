@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast.core.lease import Lease
@@ -16,8 +17,8 @@ from holdfast.core.model import Caller, CallKind
 from holdfast.edge import clock
 from holdfast.edge.replica import RELATIONS
 from holdfast.edge.store import EdgeStore, connect
-from holdfast.plane import db
-from integration.postgres import Database
+from holdfast.plane import db, schema
+from integration.postgres import Database, make_template
 from lab.ports import Ports
 from lab.processes import Daemon, Program
 from lab.waiting import wait_until
@@ -46,6 +47,16 @@ def provision(database: Database, *, users: int = 20, numbers: int = 20, target:
     """Two nodes, two tenants, users with numbers, trunks, and a pool of callback numbers with a shared one."""
     with database.connect() as connection:
         connection.execute(PROVISION.format(users=users, numbers=numbers, target=target))
+
+
+def new_database(database: Database) -> None:
+    """Make it, empty, in place of one of that name; nobody drops it. For clusters that a test stops or kills."""
+    make_template(database.postgres)
+    with psycopg.connect(database.postgres.dsn(), autocommit=True) as connection:
+        connection.execute(f"drop database if exists {database.name} with (force)".encode())
+        connection.execute(f"create database {database.name} template holdfast_template".encode())
+    with database.connect("postgres") as inside:
+        schema.create_roles(inside)
 
 
 class EdgeNode:
@@ -110,6 +121,12 @@ class EdgeNode:
             f"{metric} to be {value:g}", lambda: self.metrics().get(metric) == value, within_s=within_s, every_s=0.1,
             why=lambda: f"{self.metrics().get(metric)}; log: {self.log()[-1500:]}",
         )  # fmt: skip
+
+    def has_a_backlog(self) -> None:
+        """Wait until it shows journal rows that are not shipped."""
+        wait_until(
+            "a backlog", lambda: self.metrics().get("holdfast_journal_backlog_rows", 0) > 0, within_s=5, every_s=0.1
+        )
 
     # What its store holds
 

@@ -101,7 +101,7 @@ def test_a_resync_killed_anywhere_begins_again_and_ends_complete(database: Datab
     same_above_and_here(database, node)
 
 
-@pytest.mark.parametrize("stage", ["Replica._erase:before:1", "Commit:before:1", "Commit:after:1"])
+@pytest.mark.parametrize("stage", ["Commit:before:1", "Commit:after:1"])
 def test_n2_erasing_killed_anywhere_leaves_the_number_once_and_idle(
     database: Database, node: EdgeNode, stage: str
 ) -> None:

@@ -81,7 +81,7 @@ class Agent:
     # Without PostgreSQL
 
     async def _keep_house(self) -> None:
-        complaint = _Complaint("the edge store")
+        complaint = _Complaint("the edge store works again")
         while True:
             try:
                 await self._keeper.do(self._clean)
@@ -101,7 +101,7 @@ class Agent:
             self._gauges.show_pools(store.replica.count_pools())
 
     async def _keep_addresses(self) -> None:
-        complaint = _Complaint("trunks' host names")
+        complaint = _Complaint("every trunk's host name has an address")
         while not self._keeper.opened:
             await asyncio.sleep(HOUSE_EVERY_S)
         while True:
@@ -109,7 +109,7 @@ class Agent:
                 unknown = await resolve_trunks(self._settings.node.edge_store)
                 metrics.trunk_names_unresolved.set(len(unknown))
                 if unknown:
-                    complaint.about(f"never resolved: {', '.join(sorted(unknown))}")
+                    complaint.about(f"trunks' host names without an address: {', '.join(sorted(unknown))}")
                 else:
                     complaint.over()
             except (EdgeStoreUnavailable, sqlite3.Error) as error:
@@ -119,7 +119,7 @@ class Agent:
     # With PostgreSQL
 
     async def _keep_in_touch(self) -> None:
-        complaint = _Complaint("PostgreSQL")
+        complaint = _Complaint("following PostgreSQL again")
         while True:
             try:
                 async with await Uplink.open(self._settings) as uplink:
@@ -134,7 +134,7 @@ class Agent:
 
     async def _serve(self, uplink: Uplink, about_postgres: "_Complaint") -> None:
         """Follow this database until the connection is lost, beginning again when the store is another file."""
-        complaint = _Complaint("the edge store")
+        complaint = _Complaint("the edge store works again")
         await _listen(uplink)
         while True:
             try:
@@ -153,7 +153,7 @@ class Agent:
                 await asyncio.sleep(HOUSE_EVERY_S)
 
     async def _rounds(self, follower: Follower, uplink: Uplink) -> None:
-        complaint = _Complaint("a round")
+        complaint = _Complaint("everything goes through again")
         while True:
             try:
                 await follower.round()
@@ -207,17 +207,17 @@ class _BackOff:
 class _Complaint:
     """Says once what is wrong, however often it is found, and once that it is over."""
 
-    def __init__(self, about: str) -> None:
-        self._about = about
+    def __init__(self, over: str) -> None:
+        self._over = over
         self._said = ""
 
     def about(self, trouble: HoldfastError | str) -> None:
         if str(trouble) != self._said:
             self._said = str(trouble)
             mend = trouble.mend if isinstance(trouble, HoldfastError) else ""
-            log.error("%s: %s%s", self._about, trouble, f" ({mend})" if mend else "")
+            log.error("%s%s", trouble, f" ({mend})" if mend else "")
 
     def over(self) -> None:
         if self._said:
-            log.info("%s: in order again", self._about)
+            log.info("%s", self._over)
         self._said = ""

@@ -46,6 +46,7 @@ class Follower:
         self._cursor = 0  # the revision that the edge store holds, as far as this connection has brought it
         self._newest = 0  # the newest revision heard of
         self._anew = False
+        self._standby = False
         self._sequence_checked = False
         self._dry: dict[int, float] = {}  # pool → when to ask it again, in monotonic seconds
         self._lost_claims: set[int] = set()  # pools whose claimed numbers did not come down
@@ -77,7 +78,7 @@ class Follower:
         if self._anew:
             log.warning("the database is another one or went back in time: everything is fetched again")
         await self._do(lambda store: store.replica.start(node_id, identity.database_id, anew=self._anew))
-        self._node_id, self._store_id = node_id, info.store_id
+        self._node_id, self._store_id, self._standby = node_id, info.store_id, identity.standby
         self._cursor = await self._do(lambda store: store.replica.cursor)
 
     async def _check_sequence(self) -> None:
@@ -96,6 +97,8 @@ class Follower:
 
     async def round(self) -> None:
         """Bring both sides to the same state. Each part is tried, though PostgreSQL may refuse the one before."""
+        if self._standby and not (await self._uplink.identity()).standby:
+            raise DatabaseUnavailable("PostgreSQL was a standby and is the primary now: beginning anew")
         refused: list[StatementRefusedError] = []
         # Shipped first, so that what happened in an outage need not wait for a long sync; and once more before numbers
         # are claimed, since a database that was replaced learns only then which ones are lent.
@@ -245,7 +248,7 @@ class Follower:
         unclear = [error for _, error in refused if not _is_the_rows_fault(error)]
         if unclear and len(refused) == len(documents):
             raise unclear[0]  # nothing at all is taken: no row can be blamed
-        return [(entry, str(error)) for entry, error in refused]
+        return [(entry, error.reason) for entry, error in refused]
 
     async def _ship_documents(self, documents: Sequence[dict[str, Any]]) -> int:
         try:

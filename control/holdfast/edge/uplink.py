@@ -51,13 +51,13 @@ class StatementRefusedError(HoldfastError):
     def __init__(self, error: psycopg.Error) -> None:
         #: five characters, PostgreSQL's appendix A
         self.sqlstate = error.sqlstate or "none"
-        self.constraint = error.diag.constraint_name
-        what = f"{self.sqlstate} {type(error).__name__}"
-        if self.constraint:
-            what += f" ({self.constraint})"
+        #: what may be logged and stored of it
+        self.reason = f"{self.sqlstate} {type(error).__name__}"
+        if error.diag.constraint_name:
+            self.reason += f" ({error.diag.constraint_name})"
         elif self.sqlstate[:2] in _SPEAKS_OF_ITSELF:
-            what += f": {error.diag.message_primary}"
-        super().__init__(what)
+            self.reason += f": {error.diag.message_primary}"
+        super().__init__(f"PostgreSQL refused a statement: {self.reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ class Uplink:
             async with asyncio.timeout(within_s):
                 connection = await psycopg.AsyncConnection.connect(info, autocommit=True)
         except (psycopg.Error, OSError, TimeoutError) as error:
-            message = str(error) or f"no answer within {within_s:.0f} s"
-            raise DatabaseUnavailable(f"PostgreSQL: {message.splitlines()[0]}") from error
+            why = f"no answer within {within_s:.0f} s" if isinstance(error, TimeoutError) else _first_line(error)
+            raise DatabaseUnavailable(f"PostgreSQL: {why}") from error
         return cls(connection)
 
     def close(self) -> None:
@@ -183,7 +183,10 @@ class Uplink:
         try:
             return running.result()
         except psycopg.Error as error:
-            refused = StatementRefusedError(error)
             if self._connection.closed:
-                raise DatabaseUnavailable(f"PostgreSQL: {refused}") from error
-            raise refused from error
+                raise DatabaseUnavailable(f"PostgreSQL: {_first_line(error)}") from error
+            raise StatementRefusedError(error) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -4,7 +4,7 @@ Messages come from Kamailio's mirror (HEP), so each hop is seen once, with Kamai
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.sip_messages import SipMessage
 from lab.trace import Captured
@@ -70,7 +70,7 @@ def ladders(captured: Sequence[Captured], parts: Parts) -> list[Ladder]:
     """One ladder for each call among the messages; the legs of a B2BUA call are in one ladder."""
     parsed = [(item, item.message()) for item in captured]
     seen = [_Seen(item, message) for item, message in parsed if message is not None and _of_a_call(message)]
-    return [_ladder(group, parts) for group in _groups(seen)]
+    return [_ladder(group, parts) for group in _groups(_in_causal_order(seen))]
 
 
 def _of_a_call(message: SipMessage) -> bool:
@@ -80,11 +80,35 @@ def _of_a_call(message: SipMessage) -> bool:
         return False
 
 
+def _in_causal_order(seen: Sequence[_Seen]) -> list[_Seen]:
+    """By time, but no request after its own answer.
+
+    Kamailio mirrors what it sends just after sending it; by then another of its processes may have mirrored the answer.
+    """
+    answered: dict[tuple[str, str, str, str], float] = {}
+    for item in seen:
+        if not item.message.is_request:
+            key = (item.captured.target, item.captured.source, item.message.call_id, item.message.one("cseq"))
+            answered[key] = min(item.captured.at, answered.get(key, item.captured.at))
+
+    def place(item: _Seen) -> tuple[float, bool]:
+        if not item.message.is_request:
+            return item.captured.at, True
+        key = (item.captured.source, item.captured.target, item.message.call_id, item.message.one("cseq"))
+        answer_at = answered.get(key, item.captured.at)
+        # much later, it is a retransmission
+        late = answer_at < item.captured.at < answer_at + _SAME_S
+        return (answer_at if late else item.captured.at), False
+
+    ordered = sorted(seen, key=place)
+    return [replace(item, captured=replace(item.captured, at=place(item)[0])) for item in ordered]
+
+
 def _groups(seen: Sequence[_Seen]) -> list[list[_Seen]]:
     """Group messages by related Call-IDs, in order of their first message."""
     group_of: dict[str, int] = {}
     groups: list[list[_Seen]] = []
-    for item in sorted(seen, key=lambda one: one.captured.at):
+    for item in seen:
         call_id = item.message.call_id
         if call_id not in group_of:
             group_of[call_id] = _related(item, groups)

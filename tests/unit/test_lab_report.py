@@ -63,6 +63,17 @@ def test_times_start_at_the_first_message_and_retransmissions_and_failures_are_m
     assert arrows[-1].label == "486 Busy Here"
 
 
+def test_no_request_stands_after_its_own_answer() -> None:
+    answer = captured(1.010, PHONE, EDGE, sip("SIP/2.0 180 Ringing", "a"))
+    request = captured(1.015, EDGE, PHONE, sip("INVITE sip:alice@p SIP/2.0", "a"))  # mirrored late
+    [ladder] = ladders([captured(1.0, PSAP, EDGE, sip("INVITE sip:x@y SIP/2.0", "a")), answer, request], PARTS)
+    assert [(round(arrow.at_ms), arrow.label) for arrow in ladder.arrows] == [
+        (0, "INVITE x"),
+        (10, "INVITE alice"),
+        (10, "180 Ringing"),
+    ]
+
+
 def test_bytes_and_controls_become_visible() -> None:
     assert printable("J\udce9r\x1b[31m\x00\n") == "J\\xe9r\\x1b[31m\\x00\n"
 

@@ -95,6 +95,28 @@ def test_an_older_state_of_a_lease_never_replaces_a_newer_one(agent: db.Connecti
     assert leases(agent)["L1"]["display_name"] == "new"
 
 
+def test_a_lease_that_comes_after_its_own_end_is_not_brought_back(agent: db.Connection) -> None:
+    ship(agent, entry(4, "lease_erased", {"id": "L1"}))
+    ship(agent, entry(3, "lease", lease_row("L1", pool_number(1))))
+    assert leases(agent) == {}
+
+
+def test_an_end_that_comes_after_a_newer_state_does_not_erase_it(agent: db.Connection) -> None:
+    ship(agent, entry(4, "lease", lease_row("L1", pool_number(1))))
+    ship(agent, entry(3, "lease_erased", {"id": "L1"}))
+    assert set(leases(agent)) == {"L1"}
+
+
+def test_a3_what_was_erased_here_does_not_come_back_when_it_is_shipped_again(
+    agent: db.Connection, admin: db.Connection
+) -> None:
+    over = entry(1, "lease", lease_row("L1", pool_number(1), marked_at=time.time() - 7201))
+    ship(agent, over)
+    admin.execute("select erase_ended_leases()")
+    ship(agent, over)
+    assert leases(agent) == {}
+
+
 def test_two_agents_of_one_node_may_ship_the_same_rows_at_once(database: Database, agent: db.Connection) -> None:
     row = lease_row("L1", pool_number(1))
     entries = [entry(seq, "lease", {**row, "display_name": str(seq)}) for seq in range(1, 101)]

@@ -18,6 +18,8 @@ _SOURCES = Path(__file__).resolve().parents[2]
 #: BCP 47 as a folder's name. Anything else below the prompts folder is not a language.
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _SECRET_BYTES = 32
+#: FreeSWITCH would expand, split or cut these, however they are written: ${x}, a!b, {options}path, path@@offset.
+_UNTELLABLE = re.compile(r"[\x00-\x1f\x7f$\\{}!]|@@")
 
 
 def esl_password(settings: Settings) -> str:
@@ -157,7 +159,7 @@ def _freeswitch_variables(settings: Settings) -> dict[str, str]:
         "holdfast_media_address": media.address,
         "holdfast_sip_port": str(media.sip_port),
         "holdfast_rtp_first_port": str(media.rtp_first_port),
-        "holdfast_rtp_last_port": str(media.rtp_last_port),
+        "holdfast_rtp_last_port": str(media.rtp_last_port - media.rtp_last_port % 2),  # RTP takes even ports
         "holdfast_esl_port": str(media.esl_port),
         "holdfast_esl_password": esl_password(settings),
         "holdfast_edge": f"[{sip.address}]:{sip.port}" if ":" in sip.address else f"{sip.address}:{sip.port}",
@@ -170,8 +172,10 @@ def _freeswitch_variables(settings: Settings) -> dict[str, str]:
         "holdfast_prompts_dir": str(media.prompts_dir),
         "holdfast_languages": "|".join(_languages(settings)),
         "holdfast_language_by_default": media.language,
-        # FreeSWITCH's own: a call without RTP for this long (ms) has lost its BYE
+        # FreeSWITCH's own channel variables, preset for every channel. No RTP for this long (ms): the BYE was lost.
         "media_timeout": "60000",
+        # The phone is offered both laws, the PSAP's first: with one alone, a phone that has only the other is lost.
+        "media_mix_inbound_outbound_codecs": "true",
     }
 
 
@@ -196,18 +200,13 @@ def _vars_xml(variables: dict[str, str]) -> str:
 
 
 def _for_freeswitch(name: str, value: str) -> str:
-    """The value as XML text that survives the preprocessor, which pastes it unparsed into XML attributes."""
-    # "$" and "\" are expanded or swallowed, "!", "{", "|" and the like split file lists and dial strings.
-    if not value or value != value.strip() or re.search(r"[^\x20-\x7e\u00a0-\uffff]|[$\\{}!|^~,'\"]", _plain(name, value)):
+    """The value as XML text: the preprocessor pastes it unparsed into XML attributes."""
+    if not value or value != value.strip() or _UNTELLABLE.search(value):
         raise SettingsError(
             f"{name.removeprefix('holdfast_')}: FreeSWITCH cannot be told {value!r}",
             mend="use letters, digits and plain punctuation in this setting",
         )
     return escape(value, {'"': "&quot;", "'": "&apos;"})
-
-
-def _plain(name: str, value: str) -> str:
-    return value.replace("|", "") if name == "holdfast_languages" else value
 
 
 def _source(folder: str) -> Path:

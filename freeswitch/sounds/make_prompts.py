@@ -14,7 +14,7 @@ import os
 import sys
 import tomllib
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
@@ -83,7 +83,8 @@ def read_language(path: Path) -> Language:
     except KeyError as error:
         raise PromptError(f"{path}: {error} is missing: en.toml shows a whole file") from error
     if wrong := set(PROMPTS) ^ set(language.sentences):
-        raise PromptError(f"{path}: [prompts] must name exactly {', '.join(PROMPTS)}; wrong: {', '.join(sorted(wrong))}")
+        names = ", ".join(PROMPTS)
+        raise PromptError(f"{path}: [prompts] must name exactly {names}; wrong: {', '.join(sorted(wrong))}")
     if language.digits_folder is None and len(language.digit_words) != len(DIGITS):
         raise PromptError(f"{path}: [digits] words must be ten, from zero to nine")
     return language
@@ -107,7 +108,7 @@ def make(language: Language, out_dir: Path) -> list[Path]:
 
 def _synthesiser(language: Language) -> Speak:
     try:
-        import ttspico  # noqa: PLC0415 - its absence is an error of its own, with a mend
+        import ttspico  # here, because its absence is an error with a mend of its own
     except ImportError as error:
         raise PromptError("the Python package ttspico is missing: pip install ttspico") from error
     try:
@@ -187,8 +188,8 @@ def _frame_levels(samples: "Samples[int]") -> list[float]:
     return [math.sqrt(sum(map(mul, frame, frame)) / len(frame)) for frame in frames]
 
 
-def _rounded(values: "map[float] | object") -> "Samples[int]":
-    return array.array("h", (max(-_FULL_SCALE, min(_FULL_SCALE, round(value))) for value in values))  # type: ignore[attr-defined]
+def _rounded(values: Iterable[float]) -> "Samples[int]":
+    return array.array("h", (max(-_FULL_SCALE, min(_FULL_SCALE, round(value))) for value in values))
 
 
 def _silence(length: int) -> "Samples[int]":

@@ -1,12 +1,22 @@
-"""One private PostgreSQL cluster for all integration tests, and a fresh Holdfast database for each test."""
+"""One private PostgreSQL cluster for all integration tests, a fresh Holdfast database for each, and one FreeSWITCH."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from holdfast.plane import db
+from integration.freeswitch import SENTENCES, MediaServer, short_prompts
 from integration.postgres import Database, fresh_database
+from lab.audio import Samples, read_wav
+from lab.media import find_freeswitch
+from lab.ports import Ports
 from lab.postgres import PrivatePostgres
+
+#: Without a FreeSWITCH its own tests are left out; the run's last line says which media server was used.
+collect_ignore = [] if find_freeswitch() else [path.name for path in Path(__file__).parent.glob("test_*freeswitch*.py")]
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +52,37 @@ def agent(database: Database) -> Iterator[db.Connection]:
     """A connection as holdfast_agent."""
     with database.connect(db.AGENT) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def real_prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prompts as they are delivered."""
+    folder = tmp_path_factory.mktemp("prompts")
+    script = Path(__file__).parents[2] / "freeswitch/sounds/make_prompts.py"
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, timeout=60)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prompt_folder(tmp_path_factory: pytest.TempPathFactory, real_prompts: Path) -> Path:
+    """Short prompts: see `prompt_clips`."""
+    folder = tmp_path_factory.mktemp("short") / "prompts"
+    short_prompts(folder, real_prompts / "en")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prompt_clips(prompt_folder: Path) -> dict[str, Samples]:
+    """What the sentences of `freeswitch` sound like, by name."""
+    return {name: read_wav(prompt_folder / "en" / f"{name}.wav") for name in SENTENCES}
+
+
+@pytest.fixture(scope="session")
+def freeswitch(tmp_path_factory: pytest.TempPathFactory, prompt_folder: Path) -> Iterator[MediaServer]:
+    """A running FreeSWITCH with our configuration; nobody listens where it looks for the controller."""
+    ports = Ports()
+    server = MediaServer(tmp_path_factory.mktemp("freeswitch"), prompt_folder, ports)
+    server.start()
+    yield server
+    server.daemon.kill()
+    ports.close()

@@ -136,7 +136,7 @@ def test_a_read_only_postgresql_still_brings_changes_down(database: Database, no
 
 
 def read_only(database: Database, switch: str) -> None:
-    """Make new sessions read-only (or not), and end those of the agent."""
+    """Make new connections read-only (or not), and end those of the agent."""
     with database.connect("postgres") as connection:
         connection.execute("set default_transaction_read_only = off")
         connection.execute(f"alter database {database.name} set default_transaction_read_only = {switch}")

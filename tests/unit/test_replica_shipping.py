@@ -21,12 +21,15 @@ from holdfast.settings import Node, Settings
 
 
 class Uplink:
-    """PostgreSQL as far as shipping goes. `verdict` says what it answers to a row, None for yes."""
+    """PostgreSQL as far as these tests ask it. `verdict` says what it answers to a journal row, None for yes."""
 
     def __init__(self, verdict: Callable[[dict[str, Any]], psycopg.Error | None]) -> None:
         self.verdict = verdict
         self.standby = False
         self.taken: list[int] = []
+        self.changes: list[Change] = []
+        self.sync_refused = False
+        self.claims = 0
 
     async def identity(self) -> Identity:
         return Identity("database", self.standby)
@@ -39,8 +42,15 @@ class Uplink:
         return revision < 100
 
     async def changes_since(self, revision: int, most: int) -> list[Change]:
-        assert (revision, most) == (0, 500)
-        return []
+        assert most == 500
+        if self.sync_refused:
+            raise StatementRefusedError(errors.QueryCanceled())
+        return [change for change in self.changes if change.revision > revision]
+
+    async def claim(self, node_id: int, store_id: str, pool_id: int, wanted: int) -> list[str]:
+        assert (node_id, len(store_id), pool_id) == (1, 32, 1)
+        self.claims += 1
+        return [f"+1404555{self.claims}{number:03}" for number in range(wanted)]
 
     async def leases(self, node_id: int) -> list[dict[str, Any]]:
         assert node_id == 1
@@ -77,14 +87,28 @@ def asks(path: Path, query: str) -> list[Any]:
 
 
 def one_round(path: Path, uplink: Uplink) -> None:
+    rounds(path, uplink, lambda: None)
+
+
+def rounds(path: Path, uplink: Uplink, *before_each: Callable[[], None]) -> None:
+    """As many rounds as there is something to do before; all are made, and the first refusal is raised at the end."""
+
     async def follow() -> None:
+        refused: list[StatementRefusedError] = []
         keeper = StoreKeeper(path)
         try:
             settings = Settings(Path("unused"), Node("edge-1", path.parent))
             follower = await Follower.begin(settings, keeper, uplink, Gauges())  # type: ignore[arg-type]
-            await follower.round()
+            for prepare in before_each:
+                prepare()
+                try:
+                    await follower.round()
+                except StatementRefusedError as error:
+                    refused.append(error)
         finally:
             await keeper.close()
+        if refused:
+            raise refused[0]
 
     asyncio.run(follow())
 
@@ -154,3 +178,27 @@ def test_refusals_say_nothing_of_what_was_refused() -> None:
             return "Key (number)=(+12025550123) already exists."
 
     assert "+1202" not in str(StatementRefusedError(Told()))
+
+
+POOL = {"id": 1, "name": "us", "trunk_group_id": 1, "country": "US", "tenant_id": None, "window_s": 3600,
+        "rest_s": 0, "target_idle": 5}  # fmt: skip
+
+
+def test_n3_a_node_that_cannot_fetch_or_store_the_numbers_it_claims_does_not_empty_the_pool(tmp_path: Path) -> None:
+    path = tmp_path / "edge.db"
+    uplink = Uplink(lambda _entry: None)
+    uplink.changes = [Change(1, "pool", "1", POOL)]
+
+    def refuse() -> None:
+        uplink.sync_refused = True
+
+    def answer() -> None:
+        uplink.sync_refused = False
+
+    with pytest.raises(StatementRefusedError):
+        rounds(path, uplink, refuse, refuse)
+    assert uplink.claims == 0
+    rounds(path, uplink, answer, answer, answer)
+    assert uplink.claims == 1, "what was claimed did not come down, so it stops there"
+    alarms = asks(path, "select payload from journal where kind = 'alarm'")
+    assert [json.loads(alarm) for alarm in alarms] == [{"name": "claims_lost", "pool_id": 1}]

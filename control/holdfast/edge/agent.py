@@ -21,6 +21,7 @@ from holdfast.edge.keeper import OpenStore, StoreBusyError, StoreKeeper, StoreRe
 from holdfast.edge.resolver import resolve_trunks
 from holdfast.edge.uplink import StatementRefusedError, Uplink
 from holdfast.errors import DatabaseUnavailable, EdgeStoreUnavailable, HoldfastError
+from holdfast.plane import db
 from holdfast.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,11 @@ RESOLVE_EVERY_S = 10.0
 def main(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; the process's exit status.
 
-    EdgeStoreUnavailable: another agent serves this store. SettingsError: the metrics' port is taken.
+    EdgeStoreUnavailable: another agent serves this store. SettingsError: the metrics' port is taken. InputError: the
+    database's connection string is none.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    db.conninfo(settings, role=db.AGENT)  # else found wrong only when it is used
     with sole_agent(settings.node.edge_store):
         metrics.serve(settings.agent.metrics_port)
         asyncio.run(_until_told_to_stop(settings))

@@ -46,6 +46,7 @@ class Follower:
         self._cursor = 0  # the revision that the edge store holds, as far as this connection has brought it
         self._newest = 0  # the newest revision heard of
         self._anew = False
+        self._in_sync = False  # whether the last sync went through
         self._standby = False
         self._sequence_checked = False
         self._dry: dict[int, float] = {}  # pool → when to ask it again, in monotonic seconds
@@ -120,6 +121,7 @@ class Follower:
     # Down
 
     async def _sync(self) -> None:
+        self._in_sync = False
         while True:
             changes = await self._uplink.changes_since(self._cursor, ROWS)
             await self._in_short_steps(lambda store: store.replica.apply, changes)
@@ -132,6 +134,7 @@ class Follower:
         await self._in_short_steps(
             lambda store: store.replica.settle, await self._do(lambda store: store.replica.unsettled())
         )
+        self._in_sync = True
         metrics.sync_lag.set(0)
         metrics.sync_last_success.set_to_current_time()
 
@@ -154,6 +157,8 @@ class Follower:
 
     async def _claim(self) -> None:
         """Claim what each pool lacks; the numbers come down in the sync that follows."""
+        if not self._in_sync:
+            return  # numbers that were claimed already may not have come down: the pool would be emptied
         counts = await self._do(lambda store: store.replica.count_pools())
         self._gauges.show_pools(counts)
         claimed: dict[int, list[str]] = {}

@@ -120,7 +120,7 @@ def kamailio_argv(settings: Settings, binary: Path, config_file: Path) -> list[s
 
 
 def kamailio_env() -> dict[str, str]:
-    """What must stand in Kamailio's environment: its embedded Python needs `holdfast.core` and `holdfast.edge.store`."""
+    """What must stand in Kamailio's environment: its Python needs `holdfast.core` and `holdfast.edge.store`."""
     return {"PYTHONPATH": str(_source("control")), "PYTHONDONTWRITEBYTECODE": "1"}
 
 

@@ -128,6 +128,7 @@ def test_without_continue_on_fail_the_psap_is_refused_as_the_phone_refused(
     with Controller(server) as controller:
         caller = server.caller(tmp_path, "callback", scenario="call_refused", code=486).start()
         with controller.take() as esl:
+            esl.execute("set", "continue_on_fail=false")
             esl.execute("bridge", server.dial.format(ring_s=3))
             assert esl.event("CHANNEL_HANGUP_COMPLETE")["Hangup-Cause"] == "USER_BUSY"
         outcome = caller.wait()
@@ -201,6 +202,7 @@ def test_a_bridge_to_anything_but_the_edge_fails_and_dials_nothing(
     with Controller(server) as controller:
         caller = server.caller(tmp_path, "callback", scenario="call_refused", code=502).start()
         with controller.take() as esl:
+            esl.execute("set", "continue_on_fail=false")
             esl.execute("bridge", dial, uuid="u-1")
             failed = esl.event("CHANNEL_EXECUTE_COMPLETE", Event_UUID="u-1")
         assert caller.wait().ok

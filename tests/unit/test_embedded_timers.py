@@ -1,6 +1,7 @@
 """What the embedded media server does when nobody answers: every wait of a call, on a clock that jumps."""
 
 import asyncio
+import contextlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from holdfast import settings
 from holdfast.core.lease import MAX_CALL_S
-from holdfast.embedded.bridge import MEDIA_TIMEOUT_S
+from holdfast.embedded.bridge import HOLD_TIMEOUT_S, MEDIA_TIMEOUT_S
 from holdfast.embedded.call import Exchange
 from holdfast.embedded.channel import Event
 from holdfast.embedded.server import open_exchange
@@ -255,3 +256,46 @@ def test_requests_of_no_call_and_late_ones_of_a_call_are_told_so(tmp_path: Path)
         await stage.over()
 
     run(main())
+
+
+def test_a_held_call_is_given_ten_minutes_of_silence(tmp_path: Path) -> None:
+    async def main() -> float:
+        stage = await scene(tmp_path)
+        tag, _ = await stage.established()
+        stage.send("INVITE", 2, to_tag=tag, body=SDP + b"a=sendonly\r\n")
+        await stage.edge.next(lambda message: message.cseq == (2, "INVITE"))
+        stage.send("ACK", 2, to_tag=tag, body=b"")
+        stage.stop_media_clock()
+        began = asyncio.get_running_loop().time()
+        await stage.edge.request("BYE")
+        lasted = asyncio.get_running_loop().time() - began
+        await stage.over()
+        return lasted
+
+    assert run(main()) == pytest.approx(HOLD_TIMEOUT_S, abs=61)
+
+
+def test_n1_a_controller_that_stalls_after_it_took_the_call_does_not_keep_the_psap_for_ever(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"connect\n\n")
+        channel = (await reader.readuntil(b"\n\n")).decode()
+        uuid = next(line[11:] for line in channel.split("\n") if line.startswith("Unique-ID: "))
+        writer.write(f"api sched_del {uuid}\n\n".encode())
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+
+    async def main() -> tuple[Scene, float]:
+        stage = await scene(tmp_path)
+        controller = stage.exchange.settings.controller
+        listener = await asyncio.start_server(serve, controller.address, controller.port)
+        began = asyncio.get_running_loop().time()
+        stage.send("INVITE")
+        await stage.edge.response(503)
+        lasted = asyncio.get_running_loop().time() - began
+        await stage.over()
+        listener.close()
+        return stage, lasted
+
+    stage, lasted = run(main())
+    assert lasted == pytest.approx(60 + 1 * (RING_S + 15), abs=2)
+    assert stage.told.causes() == ["NORMAL_TEMPORARY_FAILURE"]

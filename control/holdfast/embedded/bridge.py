@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Neither side has sent any RTP for this long: both BYEs were lost, or both phones are gone.
 MEDIA_TIMEOUT_S = 60.0
+#: The same while one side holds the call: then silence is what was asked for.
+HOLD_TIMEOUT_S = 600.0
 
 #: FreeSWITCH's DIALSTATUS for each cause; for others it is the cause.
 _DIAL_STATUS = {
@@ -137,13 +139,17 @@ class _Attempt:
         loop = asyncio.get_running_loop()
         while not self.over.is_set():
             heard_at_s = max(self.call.leg.media.received_at_s, self.leg.media.received_at_s)
-            left_s = heard_at_s + MEDIA_TIMEOUT_S - loop.time()
+            held = self.call.leg.held or self.leg.held
+            timeout_s = HOLD_TIMEOUT_S if held else MEDIA_TIMEOUT_S
+            left_s = heard_at_s + timeout_s - loop.time()
             if left_s <= 0:
-                self.call.log.warning("no audio from either side for %d s: the call is over", MEDIA_TIMEOUT_S)
+                self.call.log.warning("no audio from either side for %d s: the call is over", timeout_s)
                 self.leg.hangup(causes.MEDIA_TIMEOUT)
                 return
+            # a timer may fire a little early; a hold may end before its time is over
+            wait_s = max(min(left_s, MEDIA_TIMEOUT_S) if held else left_s, 0.1)
             try:
-                await asyncio.wait_for(self.over.wait(), max(left_s, 0.1))  # a timer may fire a little early
+                await asyncio.wait_for(self.over.wait(), wait_s)
             except TimeoutError:
                 continue
 

@@ -5,14 +5,14 @@ import contextlib
 import logging
 import uuid
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.core.lease import MAX_CALL_S
 from holdfast.embedded import causes, fallback
 from holdfast.embedded.applications import APPLICATIONS, INTERRUPTED, NO_RESPONSE
 from holdfast.embedded.channel import CallerProfile, Channel, ChannelState, EventBus
-from holdfast.embedded.esl_outbound import OutboundConnection
+from holdfast.embedded.esl_outbound import ControllerStalled, OutboundConnection
 from holdfast.embedded.incoming_leg import IncomingLeg
 from holdfast.embedded.media import MediaClock, MediaPorts
 from holdfast.embedded.sip_endpoint import SipEndpoint
@@ -23,6 +23,8 @@ from holdfast.settings import Settings
 #: A controller that has not disarmed it by then is dead or stalled, and the fallback takes the call over: early enough
 #: that a caller is answered within two seconds all the same.
 DEAD_MAN_S = 1.5
+#: A controller that let the dead man's switch fire is not asked again for so long: the next callers need not wait.
+LEFT_ALONE_S = 10.0
 
 
 class _CallLog(logging.LoggerAdapter[logging.Logger]):
@@ -30,6 +32,13 @@ class _CallLog(logging.LoggerAdapter[logging.Logger]):
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         return f"call {(self.extra or {}).get('channel')}: {msg}", kwargs
+
+
+@dataclass
+class ControllerHealth:
+    """Until when (loop time) the call controller is not asked, because it has stalled."""
+
+    left_alone_until_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Exchange:
     bus: EventBus
     calls: MutableMapping[str, "Call"]
     channels: MutableMapping[str, Channel]
+    controller: ControllerHealth = field(default_factory=ControllerHealth)
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,7 @@ class Call:
                     await self._be_controlled()
             except TimeoutError:
                 self.log.warning("the call controller does not answer: the call goes on without it")
+                self.exchange.controller.left_alone_until_s = asyncio.get_running_loop().time() + LEFT_ALONE_S
                 if self._connection:
                     self._connection.lose_control()
             self._dead_man = None
@@ -97,7 +108,9 @@ class Call:
 
     async def _be_controlled(self) -> None:
         """Execute what the controller asks for; returns when there is no controller (any more) and nothing is left."""
-        controller = self.settings.controller
+        controller, loop = self.settings.controller, asyncio.get_running_loop()
+        if loop.time() < self.exchange.controller.left_alone_until_s:
+            return
         try:  # the controller takes connections from the media server's address only
             local = (self.settings.media.address, 0)
             streams = await asyncio.open_connection(controller.address, controller.port, local_addr=local)
@@ -105,8 +118,16 @@ class Call:
             self.log.warning("no call controller at port %d: %s", controller.port, error.strerror or error)
             return
         self._connection = OutboundConnection(*streams, self)
-        while execution := await self._connection.next_execution():
-            await self.execute(execution.application, execution.argument, execution.uuid)
+        # a controller that stalls after it took the call: what is being executed goes on, silence does not
+        patience_s = 60.0 + controller.callback_attempts * (controller.ring_s + 15)
+        give_up_at_s = loop.time() + patience_s
+        try:
+            while execution := await self._connection.next_execution(give_up_at_s - loop.time()):
+                await self.execute(execution.application, execution.argument, execution.uuid)
+        except ControllerStalled:
+            self.log.warning("the call controller asked for nothing more within %d s", patience_s)
+            self.leg.hangup("NORMAL_TEMPORARY_FAILURE")
+            raise asyncio.CancelledError from None
 
     async def _close(self) -> None:
         """Wait for the story's end, however it ends, and then tell of it."""
@@ -197,6 +218,8 @@ class Call:
             "sip_network_ip": address,
             "sip_network_port": str(transaction.source[1]),
             "read_codec": remote.codec if remote else "PCMU",
+            "hangup_after_bridge": "true",
+            "continue_on_fail": "true",
             "holdfast_feature": self.purpose.feature,
             "holdfast_callback_number": self.purpose.callback_number,
             "holdfast_language": self.purpose.language,

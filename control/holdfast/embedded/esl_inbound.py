@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import ipaddress
 import logging
 
 from holdfast.embedded import api
@@ -57,6 +58,12 @@ class _Client(EslConnection):
             self.end()
 
 
+def _is_local(writer: asyncio.StreamWriter) -> bool:
+    """Whether the client is on this machine: the password is not the only lock."""
+    peer, own = (str(writer.get_extra_info(name)[0]) for name in ("peername", "sockname"))
+    return peer == own or ipaddress.ip_address(peer.partition("%")[0]).is_loopback
+
+
 class InboundListener:
     """Accepts clients on the event socket's port."""
 
@@ -81,8 +88,9 @@ class InboundListener:
                     await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._clients) >= _MOST_CLIENTS:
-            writer.close()
+        if not _is_local(writer) or len(self._clients) >= _MOST_CLIENTS:
+            log.warning("event socket: a connection was refused")
+            writer.transport.abort()
             return
         client = _Client(reader, writer, self._exchange, self._password)
         self._clients.add(client)

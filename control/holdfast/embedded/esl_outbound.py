@@ -8,9 +8,14 @@ from holdfast.embedded import api, causes
 from holdfast.embedded import esl_frames as frames
 from holdfast.embedded.channel import Event
 from holdfast.embedded.esl_connection import EVENT_NAMES, EslConnection
+from holdfast.errors import HoldfastError
 
 if TYPE_CHECKING:
     from holdfast.embedded.call import Call
+
+
+class ControllerStalled(HoldfastError):
+    """The call controller took a call and then asked for nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,15 @@ class OutboundConnection(EslConnection):
         call.channel.bus.add(self)
         self._serving = asyncio.create_task(self._serve())
 
-    async def next_execution(self) -> Execution | None:
-        """The next application to execute; None once the controller is gone and nothing is left."""
-        return await self._wanted.get()
+    async def next_execution(self, within_s: float) -> Execution | None:
+        """The next application to execute; None once the controller is gone and nothing is left.
+
+        Raises ControllerStalled if neither happens in time.
+        """
+        try:
+            return await asyncio.wait_for(self._wanted.get(), within_s)
+        except TimeoutError as error:
+            raise ControllerStalled from error
 
     def lose_control(self) -> None:
         """The dead man's switch has fired: a controller that wakes up now may listen, and do nothing to the call."""

@@ -41,6 +41,7 @@ async def _readback(call: "Call") -> None:
 async def _callback(call: "Call") -> None:
     settings = call.settings
     await call.execute("ring_ready", "")
+    # a controller that was there before may have set them otherwise
     await call.execute("set", "hangup_after_bridge=true")
     await call.execute("set", "continue_on_fail=true")
     edge = f"{host_text(settings.sip.address)}:{settings.sip.port}"

@@ -42,6 +42,11 @@ class Leg:
         """The call was answered, by whichever side."""
         raise NotImplementedError
 
+    @property
+    def held(self) -> bool:
+        """The far end wants to hear nothing now."""
+        return self.media.remote is not None and not self.media.remote.wants_media
+
     # within the dialog
 
     def request_received(self, transaction: ServerTransaction) -> None:

@@ -1,0 +1,78 @@
+"""What the native fallback takes for an emergency call is what the routing code does; it cannot ask Python."""
+
+import itertools
+import re
+import string
+
+import pytest
+
+from holdfast.core.country import PLANS
+from holdfast.core.model import CallKind
+from holdfast.core.numbers import dialled_from_uri, match_emergency
+from unit.ksr_double import CONFIGURATION
+
+_RULE = re.search(r'\(\$ru =~ "([^"]+)" \|\| \$rU =~ "([^"]+)"\)', CONFIGURATION.read_text(encoding="utf-8"))
+
+
+def taken_natively(uri: str) -> bool:
+    """Kamailio's =~ is a POSIX extended regular expression, in any case; $rU as Kamailio 5.6 was seen to read it."""
+    assert _RULE is not None, "kamailio.cfg says no longer what an emergency call is: mend this test"
+    by_uri, by_user = _RULE.groups()
+    scheme, _, rest = uri.partition(":")
+    user = rest.partition(";")[0] if scheme == "tel" else rest.rpartition("@")[0].partition(":")[0]
+    return bool(re.search(by_uri, uri, re.IGNORECASE) or re.search(by_user, user, re.IGNORECASE))
+
+
+def is_call_for_help(uri: str) -> bool:
+    matches = (match_emergency(dialled_from_uri(uri), country) for country in PLANS)
+    return any(match and match.kind is CallKind.EMERGENCY for match in matches)
+
+
+def test_n1_the_native_fallback_misses_no_emergency_number() -> None:
+    prefixes = ("", "+", *(f"+{code}" for code in sorted({plan.calling_code for plan in PLANS.values()})))
+    numbers = {number for plan in PLANS.values() for number in plan.emergency}
+    missed = [
+        prefix + number
+        for prefix in prefixes
+        for number in sorted(numbers)
+        if is_call_for_help(f"sip:{prefix}{number}@x") and not taken_natively(f"sip:{prefix}{number}@x")
+    ]
+    assert not missed
+
+
+def test_n1_the_native_fallback_captures_no_ordinary_number() -> None:
+    captured = [
+        f"{prefix}{''.join(digits)}"
+        for length in range(1, 5)
+        for digits in itertools.product(string.digits, repeat=length)
+        for prefix in ("", "+", "*")
+        if taken_natively(f"sip:{prefix}{''.join(digits)}@x")
+        and not is_call_for_help(f"sip:{prefix}{''.join(digits)}@x")
+    ]
+    assert not captured
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:911;phone-context=+1@example.org",
+        "sip:9-1-1@example.org",
+        "sip:9%311@example.org",
+        "sip:911:secret@example.org",
+        "tel:911",
+        "tel:+1-911",
+        "urn:service:sos",
+        "URN:SERVICE:SOS.FIRE",
+    ],
+)
+def test_n1_the_native_fallback_knows_an_emergency_number_however_it_is_written(uri: str) -> None:
+    assert is_call_for_help(uri)
+    assert taken_natively(uri)
+
+
+@pytest.mark.parametrize(
+    "uri", ["sip:9115551234@x", "sip:+19115551234@x", "sip:*911@x", "sip:911#@x", "urn:service:sosx", "sip:x911@x"]
+)
+def test_n7_the_native_fallback_captures_nothing_that_only_looks_like_one(uri: str) -> None:
+    assert not is_call_for_help(uri)
+    assert not taken_natively(uri)

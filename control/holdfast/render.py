@@ -173,7 +173,7 @@ def _freeswitch_variables(settings: Settings) -> dict[str, str]:
         "holdfast_languages": "|".join(_languages(settings)),
         "holdfast_language_by_default": media.language,
         # FreeSWITCH's own channel variables, preset for every channel. No RTP for this long (ms): the BYE was lost.
-        "media_timeout": "60000",
+        "media_timeout": "300000",
         # The phone is offered both laws, the PSAP's first: with one alone, a phone that has only the other is lost.
         "media_mix_inbound_outbound_codecs": "true",
     }

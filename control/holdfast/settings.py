@@ -89,6 +89,11 @@ class Media:
     prompts_dir: Path = Path("/usr/share/holdfast/prompts")
     language: str = "en"
 
+    @property
+    def esl_address(self) -> str:
+        """The event socket commands the whole media server: it is never open to anybody but this node."""
+        return "127.0.0.1"
+
     def esl_password(self) -> str:
         try:
             password = self.esl_password_file.read_text(encoding="ascii").strip()

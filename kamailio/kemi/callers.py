@@ -37,7 +37,7 @@ def origin(request: Request) -> Origin:
 
 def strip_what_only_we_may_say(source: Origin) -> None:
     """Private headers and the callback mark count only from where they may come (N9, RFC 7090 §5)."""
-    if not source.media_server:
+    if not source.media_server and ksr.mentions("x-holdfast"):
         ksr.remove_headers_like("^[Xx]-[Hh][Oo][Ll][Dd][Ff][Aa][Ss][Tt]")
     if not source.trusted:
         ksr.remove_header("Priority")

@@ -41,7 +41,8 @@ def hide(message: Request, callback_number: str) -> None:
     """Remove every header by which the caller's equipment may name it; mask the Contact. Requests and replies alike."""
     for name in headers.IDENTITY_HEADERS:
         ksr.remove_header(name)
-    ksr.remove_headers_like("^[Xx]-")
+    if ksr.mentions("\nx-"):
+        ksr.remove_headers_like("^[Xx]-")
     if message.contact:
         ksr.remove_header("Contact")
         contact = headers.public_contact(

@@ -5,14 +5,13 @@ exception in a callback means that the caller gets no answer at all.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import KSR
 
 from holdfast.core import headers
 
-#: t_relay's and friends' "it worked"; negative values and None say it did not.
-_OK = 0
 _LINE_BREAK = re.compile(r"[\r\n\x00]")
 DIGEST_HA1_GIVEN = 1
 DIGEST_OK = 1
@@ -26,11 +25,7 @@ DIGEST_NONCE_REUSED = -6
 
 def read(variable: str) -> str:
     """A pseudo-variable's text; "" when it is null or not UTF-8."""
-    try:
-        value = KSR.pv.get(variable)
-    except (UnicodeDecodeError, SystemError):
-        return ""
-    return "" if value is None else str(value)
+    return _text(lambda: KSR.pv.get(variable))
 
 
 def define(name: str) -> str:
@@ -66,10 +61,26 @@ class Request:
 
 def request() -> Request:
     return Request(
-        method=read("$rm"), uri=read("$ru"), user=read("$rU"), call_id=read("$ci"),
-        from_user=read("$fU"), from_name=headers.display_name(read("$fn")), to_user=read("$tU"),
-        contact=_contact_uri(), address=read("$si"), port=int(read("$sp") or 0), transport=read("$proto"),
+        method=_text(KSR.kx.get_method), uri=_text(KSR.kx.get_ruri), user=_text(KSR.kx.gete_ruser),
+        call_id=_text(KSR.kx.get_callid), from_user=_text(KSR.kx.gete_fuser),
+        from_name=headers.display_name(read("$fn")), to_user=_text(KSR.kx.gete_tuser), contact=_contact_uri(),
+        address=_text(KSR.kx.get_srcip), port=int(KSR.kx.get_srcport() or 0), transport=_text(KSR.kx.get_proto),
     )  # fmt: skip
+
+
+def _text(value_of: Callable[[], object]) -> str:
+    """What `read` is for pseudo-variables, for the functions that read one value each and are faster."""
+    try:
+        value = value_of()
+    except (UnicodeDecodeError, SystemError):
+        return ""
+    return "" if value is None else str(value)
+
+
+def mentions(text: str) -> bool:
+    """Whether the message, in lower case, has this text anywhere; True as well when it cannot be told."""
+    message = _text(KSR.kx.get_msgbuf).lower()
+    return not message or text in message
 
 
 def _contact_uri() -> str:
@@ -79,11 +90,6 @@ def _contact_uri() -> str:
 
 def has_to_tag() -> bool:
     return bool(KSR.siputils.has_totag() > 0)
-
-
-def is_method(names: str) -> bool:
-    """`names` as I(NVITE) A(CK) … letters of KSR.is_method_in."""
-    return bool(KSR.is_method_in(names))
 
 
 def to_this_port(port: str) -> bool:
@@ -99,8 +105,7 @@ def to_us() -> bool:
 
 def reply(code: int, phrase: str, text: str = "") -> None:
     """Answer the request; `text` tells a person why, in a Warning header (RFC 3261 §20.43)."""
-    if text:
-        KSR.hdr.append_to_reply(f'Warning: 399 holdfast "{_one_line(text)}"\r\n')
+    _explain(text)
     KSR.sl.send_reply(code, _one_line(phrase))
 
 
@@ -110,9 +115,13 @@ def reply_header(name: str, value: str) -> None:
 
 def reply_final(code: int, phrase: str, text: str = "") -> None:
     """Answer from a failure route, in place of what the branches said."""
+    _explain(text)
+    KSR.tm.t_reply(code, _one_line(phrase))
+
+
+def _explain(text: str) -> None:
     if text:
         KSR.hdr.append_to_reply(f'Warning: 399 holdfast "{_one_line(text)}"\r\n')
-    KSR.tm.t_reply(code, _one_line(phrase))
 
 
 def options_reply() -> None:
@@ -202,11 +211,7 @@ def recall(name: str) -> str:
 
 
 def table_get(table: str, key: str) -> str:
-    try:
-        value = KSR.htable.sht_get(table, key)
-    except (UnicodeDecodeError, SystemError):
-        return ""
-    return "" if value is None else str(value)
+    return _text(lambda: KSR.htable.sht_get(table, key))
 
 
 def table_set(table: str, key: str, value: str, expires_s: int | None = None) -> None:
@@ -224,7 +229,7 @@ def table_remove(table: str, key: str) -> None:
 
 def relay() -> bool:
     """Send the request on, statefully. False: it could not be sent, and nothing has been answered yet."""
-    return bool(KSR.tm.t_relay() > _OK)
+    return bool(KSR.tm.t_relay() > 0)
 
 
 def new_transaction() -> None:
@@ -247,11 +252,6 @@ def known_transaction() -> bool:
 
 def cancelled() -> bool:
     return bool(KSR.tm.t_is_canceled() > 0)
-
-
-def timed_out_unanswered() -> bool:
-    """In a failure route: the branch's timer ran out and the far end had not even said 100."""
-    return bool(KSR.tm.t_branch_timeout() > 0) and not KSR.tm.t_branch_replied() > 0
 
 
 def failure_code() -> int:
@@ -311,9 +311,6 @@ def from_the_caller() -> bool:
     return bool(KSR.rr.is_direction("downstream") > 0)
 
 
-# Registrations ------------------------------------------------------------------------------------------------------
-
-
 def save_contact() -> bool:
     """Store or remove the contacts of a REGISTER and answer it."""
     return bool(KSR.registrar.save("location", 0) > 0)
@@ -328,8 +325,6 @@ def lookup_also(aor: str) -> bool:
     """Add every registered contact of sip:<aor> as further branches."""
     return bool(KSR.registrar.lookup_to_dset("location", f"sip:{aor}") > 0)
 
-
-# NAT and media ------------------------------------------------------------------------------------------------------
 
 _FLAG_NAT = 5
 _BRANCH_FLAG_NAT = 6
@@ -378,9 +373,6 @@ def relay_media(*, has_rtpengine: bool) -> None:
     """Offer, answer or end relayed media, as this message needs. Without rtpengine the call goes on directly."""
     if has_rtpengine:
         KSR.rtpengine.rtpengine_manage("replace-origin replace-session-connection ICE=remove")
-
-
-# Telling ------------------------------------------------------------------------------------------------------------
 
 
 def count(name: str, *labels: str) -> None:

@@ -115,7 +115,7 @@ def scenario(name: str, work: Path, file: str, values: dict[str, str]) -> None:
 def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
     binary = Path(shutil.which("kamailio", path="/usr/sbin:/usr/bin") or "/usr/sbin/kamailio")
-    values = {"number": "911", "from": f"<sip:caller@{EDGE}>", "contact_user": "caller", "duration_ms": "5",
+    values = {"number": "911", "from": f"<sip:caller@{EDGE}>", "contact_user": "caller", "duration_ms": "100",
               "domain": EDGE, "ring_ms": "1"}  # fmt: skip
     scenario("call", work, "uac.xml", values)
     scenario("uas_answers", work, "uas.xml", values)

@@ -121,7 +121,7 @@ class Layout:
         wanted = [
             ("Kamailio", self.sip_address, self.sip_port, other),
             ("the media server", self.sip_address, self.media_sip_port, other),
-            ("the media server's event socket", self.sip_address, self.esl_port, stop),
+            ("the media server's event socket", "127.0.0.1", self.esl_port, stop),
             ("the call controller", "127.0.0.1", self.controller_port, stop),
             ("Kamailio's metrics page", "127.0.0.1", self.http_port, stop),
             ("the edge agent's metrics page", "127.0.0.1", self.agent_metrics_port, stop),

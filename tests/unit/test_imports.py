@@ -46,8 +46,8 @@ RULES = (
     Rule("kamailio imports core, the edge store and the clock only", "kamailio/**/*.py", ("kemi",),
          (*CORE, "holdfast.edge.store", "holdfast.edge.clock")),
     Rule("esl imports errors only", "control/holdfast/esl/*.py", ("holdfast.esl",), ()),
-    Rule("calls import core, esl and metrics only", "control/holdfast/calls/*.py", ("holdfast.calls",),
-         (*CORE, "holdfast.esl", "holdfast.metrics")),
+    Rule("calls import core, esl, metrics and settings only", "control/holdfast/calls/*.py", ("holdfast.calls",),
+         (*CORE, "holdfast.esl", "holdfast.metrics", "holdfast.settings")),
     Rule("plane imports core, settings, psycopg and the web framework only", "control/holdfast/plane/*.py",
          ("holdfast.plane",), (*CORE, "holdfast.settings", "psycopg", *WEB)),
 )  # fmt: skip

@@ -127,11 +127,13 @@ class CallbackResult(StrEnum):
     UNANSWERED = "no_answer"
 
 
-RESULTS = MappingProxyType({
-    Action.REPORT_ANSWERED: CallbackResult.ANSWERED,
-    Action.REPORT_CANCELLED: CallbackResult.CANCELLED,
-    Action.REPORT_UNANSWERED: CallbackResult.UNANSWERED,
-})
+RESULTS = MappingProxyType(
+    {
+        Action.REPORT_ANSWERED: CallbackResult.ANSWERED,
+        Action.REPORT_CANCELLED: CallbackResult.CANCELLED,
+        Action.REPORT_UNANSWERED: CallbackResult.UNANSWERED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,11 @@ class Controller:
         media = settings.media
         self._server = OutboundServer(
             lambda session: serve_call(session, settings, languages),
-            accept_from=media.address,
+            accept_from=settings.controller.address,  # a connection within the node comes from where it goes to
             on_refused=lambda reason: controller_metrics.refused_connections.labels(reason).inc(),
         )
         self._client = InboundClient(
-            media.address,
+            media.esl_address,
             media.esl_port,
             media.esl_password,
             on_health=show_health,

@@ -42,7 +42,7 @@ def _ports(settings: Settings) -> tuple[_Port, ...]:
             "kamailio", "tcp", settings.kamailio.http_address, settings.kamailio.http_port, kamailio, start_kamailio
         ),
         _Port("media server", "udp", media.address, media.sip_port, media_server, start_media),
-        _Port("media server", "tcp", media.address, media.esl_port, media_server, start_media),
+        _Port("media server", "tcp", media.esl_address, media.esl_port, media_server, start_media),
         _Port("controller", "tcp", controller.address, controller.port, ("controller",), start_controller),
         _Port("controller", "tcp", "127.0.0.1", controller.metrics_port, ("controller",), start_controller),
         _Port("agent", "tcp", "127.0.0.1", settings.agent.metrics_port, ("agent",), "start 'holdfast agent'"),
@@ -84,7 +84,7 @@ def check_kamailio(settings: Settings) -> Finding:
 
 def check_media(settings: Settings) -> Finding:
     """Whether the media server lets us in and answers a command. Without it 933 fails; calls and callbacks go on."""
-    where = f"{settings.media.address}:{settings.media.esl_port}"
+    where = f"{settings.media.esl_address}:{settings.media.esl_port}"
     try:
         settings.media.esl_password()
         health = asyncio.run(_media_health(settings))
@@ -116,7 +116,7 @@ async def _media_health(settings: Settings) -> MediaHealth:
             seen.set_result(MediaHealth.CONNECTED)
 
     client = InboundClient(
-        settings.media.address, settings.media.esl_port, settings.media.esl_password,
+        settings.media.esl_address, settings.media.esl_port, settings.media.esl_password,
         on_health=first, on_up=ask, on_event=lambda _: None, event_names=(),
     )  # fmt: skip
     running = asyncio.create_task(client.run())

@@ -99,6 +99,10 @@ class EdgeStore:
         row = self._rows("select store_id, node_id, revision, caught_up, shipped_seq, network_version from store")[0]
         return StoreInfo(row[0], row[1], row[2], bool(row[3]), row[4], row[5])
 
+    def written_elsewhere(self) -> int:
+        """A number that changes whenever another process has written to the store; cheaper than any look."""
+        return int(self._rows("pragma data_version")[0][0])
+
     def subscriber(self, username: str, realm: str) -> Subscriber | None:
         return _one(self._rows("select * from subscriber where username = ? and realm = ?", (username, realm)))
 
@@ -197,6 +201,8 @@ class EdgeStore:
 
     def end_call(self, call_id: str, now: Moment, *, reason: str) -> bool:
         """Close a call, however it ended, and restart its lease's window (N2). False: it was not open."""
+        if not self._rows("select 1 from emergency_call where call_id = ? limit 1", (call_id,)):
+            return False
         with self._transaction():
             rows = self._rows("delete from emergency_call where call_id = ? returning *", (call_id,))
             for row in rows:
@@ -261,14 +267,20 @@ class EdgeStore:
 
     def _lapsing(self, pool: Pool, node_id: int, now: Moment) -> Lease | None:
         """The lease of this pool that is nearest its end (or furthest past it), live ones left aside."""
-        owned = "l.number in (select number from pool_number where pool_id = ? and owner_node_id = ? and shared = 0)"
-        leases = [
-            lease  # age_s never exceeds the wall clock's, so SQLite can leave most live ones aside
-            for lease in self._leases(
-                f"l.shared = 0 and ? - l.marked_at >= l.window_s and {owned}", (now.wall_s, pool.id, node_id), now
-            )
-            if rules.state(lease, now) is not LeaseState.LIVE
-        ]
+        # SQLite looks through a pool of thousands for the few that are furthest on; core.lease decides about these.
+        rows = self._rows(
+            """select l.id from lease l join pool_number p on p.number = l.number
+               where l.shared = 0 and p.pool_id = ?1 and p.owner_node_id = ?2 and p.shared = 0
+                 and ?3 - l.marked_at >= l.window_s
+                 and not exists (select 1 from emergency_call c where c.lease_id = l.id and c.started_at > ?4)
+               order by min(?3 - l.marked_at, iif(l.boot_id = ?5, ?6 - l.boottime_s, ?3 - l.marked_at))
+                        - l.window_s - l.rest_s desc limit 20""",
+            (pool.id, node_id, now.wall_s, now.wall_s - rules.MAX_CALL_S, now.boot_id, now.boottime_s),
+        )
+        furthest = self._leases(
+            "l.id in (select value from json_each(?))", (json.dumps([row[0] for row in rows]),), now
+        )
+        leases = [lease for lease in furthest if rules.state(lease, now) is not LeaseState.LIVE]
         return max(leases, key=lambda lease: rules.age_s(lease, now) - lease.window_s - lease.rest_s, default=None)
 
     def _shared_number(self, pool: Pool, _node_id: int, _now: Moment) -> str | None:

@@ -47,7 +47,7 @@ async def _serve(settings: Settings) -> None:
     listener = InboundListener(exchange, password)
     try:
         # last of all, so that a port that accepts means a server that is ready
-        await listener.start(settings.media.address, settings.media.esl_port)
+        await listener.start(settings.media.esl_address, settings.media.esl_port)
     except OSError as error:
         raise _unavailable("TCP", "esl_port", settings.media.esl_port, error) from error
     log.info("embedded media server ready: SIP port %d", settings.media.sip_port)

@@ -193,7 +193,8 @@ class OutboundServer:
 
     async def start(self, address: str, port: int) -> None:
         """Listen; OSError when the port cannot be had."""
-        self._server = await asyncio.start_server(self._accept, address, port)
+        # FreeSWITCH's connect has no timeout: a full queue would hold the calls at the end of it.
+        self._server = await asyncio.start_server(self._accept, address, port, backlog=1024)
 
     @property
     def port(self) -> int:

@@ -1,7 +1,7 @@
 """Kamailio's callbacks. Each reads as the story of a call; the steps are in kemi/."""
 
 from holdfast.core import numbers
-from kemi import callback, callers, dialogs, emergency, identity, ksr, media, media_server, ordinary
+from kemi import callback, callers, dialogs, emergency, identity, ksr, media, media_server, message, ordinary
 from kemi.context import config
 from kemi.guard import guarded, nothing
 
@@ -14,7 +14,7 @@ class Routes:
 
     @guarded(ksr.native_fallback)
     def ksr_request_route(self, _message: object) -> None:
-        request = ksr.request()
+        request = message.request()
         ksr.answer_where_it_came_from()
         # An emergency call is known before any check, limit, authentication or dial plan could stop it.
         dialled = numbers.dialled_from_uri(request.uri)
@@ -37,8 +37,9 @@ class Routes:
         media.note_nat(request)
         if perhaps_emergency and not source.media_server and emergency.route(request, source, dialled):
             return
-        if initial_invite and source.trusted and callback.is_callback_number(dialled):
-            callback.route_from(source, request, dialled)
+        number = callback.number_called(dialled) if initial_invite and source.trusted else None
+        if number:
+            callback.route_from(source, request, number)
         elif request.method == "INVITE":
             ordinary.call(request, source)
         elif request.method == "REGISTER":
@@ -55,17 +56,17 @@ class Routes:
     def ksr_branch_media_server(self, _message: object) -> None:
         media_server.tell()
 
-    @guarded(nothing)
+    @guarded(emergency.next_trunk)
     def ksr_failure_trunk(self, _message: object) -> None:
-        emergency.trunk_failed(ksr.request())
+        emergency.trunk_failed()
 
     @guarded(nothing)
     def ksr_failure_readback(self, _message: object) -> None:
-        emergency.readback_failed(ksr.request())
+        emergency.readback_failed()
 
-    @guarded(nothing)
+    @guarded(callback.deliver_directly)
     def ksr_failure_callback(self, _message: object) -> None:
-        callback.media_failed(ksr.request())
+        callback.media_failed()
 
     @guarded(nothing)
     def ksr_dialog_event(self, _message: object, event: str) -> None:

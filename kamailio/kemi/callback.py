@@ -4,15 +4,17 @@ It bypasses do-not-disturb, forwarding, inbound permission and presence (D4): no
 """
 
 from holdfast.core import lease as rules
+from holdfast.core import numbers
+from holdfast.core.country import DEFAULT_COUNTRY
 from holdfast.core.headers import SipUri
 from holdfast.core.lease import Lease, LeaseState
 from holdfast.errors import EdgeStoreUnavailable
 from kemi import identity, ksr, media, media_server
 from kemi.callers import Origin
 from kemi.context import alarm, now, store
-from kemi.emergency import end
+from kemi.emergency import end_here
 from kemi.identity import CALLBACK_MARK
-from kemi.ksr import Request
+from kemi.message import Request
 
 DEVICE_ANSWERS_WITHIN_MS = 2_000
 DEVICE_RINGS_FOR_MS = 60_000
@@ -20,12 +22,14 @@ DEVICE_RINGS_FOR_MS = 60_000
 CALLBACK_LASTS_AT_MOST_MS = 300_000
 
 
-def is_callback_number(number: str) -> bool:
+def number_called(dialled: str) -> str | None:
+    """The callback number that was dialled, however the carrier writes it; None: it is no number of a pool."""
+    forms = dict.fromkeys(filter(None, (dialled, numbers.e164(dialled, DEFAULT_COUNTRY), f"+{dialled}")))
     try:
-        return store().is_pool_number(number)
+        return next((form for form in forms if store().is_pool_number(form)), None)
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
-        return bool(ksr.table_get("holders", number))
+        return next((form for form in forms if ksr.table_get("holders", form)), None)
 
 
 def route_from(source: Origin, request: Request, number: str) -> None:
@@ -58,24 +62,24 @@ def route(request: Request, number: str) -> None:
     ):
         ksr.count("holdfast_edge_callbacks_total", "media_server")
     else:
-        deliver_directly(request)
+        deliver_directly()
 
 
-def media_failed(request: Request) -> None:
+def media_failed() -> None:
     """A failure route: the media server is gone or refused; the call goes straight to the phone."""
     if ksr.cancelled():
-        end(request.call_id, "cancelled")
+        end_here("cancelled")
         return
     alarm("media_server_failed", f"a callback is delivered without the media server ({ksr.failure_code()})")
-    deliver_directly(request)
+    deliver_directly()
 
 
-def deliver_directly(request: Request) -> None:
+def deliver_directly() -> None:
     number = ksr.recall("callback")
     identity.mask_replies(number)
     if not deliver(number):
         ksr.reply_final(480, "Temporarily Unavailable", "The caller's phone cannot be reached.")
-        end(request.call_id, "unreachable")
+        end_here("unreachable")
     else:
         ksr.count("holdfast_edge_callbacks_total", "direct")
 
@@ -111,19 +115,19 @@ def deliver(number: str) -> bool:
 
 
 def _ring_holders(leases: tuple[Lease, ...]) -> bool:
-    """Point the request at the first holder's devices; on a shared number (N3), add every other holder's."""
+    """Point the request at the holder's devices; on a shared number (N3), at every holder's.
+
+    A holder without a registered device is rung where the emergency call came from.
+    """
     moment = now()
-    aors = [aor for lease in leases if (aor := _aor_to_ring(lease, rules.state(lease, moment)))]
-    if aors and ksr.lookup(aors[0]):
-        for aor in aors[1:]:
-            ksr.lookup_also(aor)
-        return True
-    for index, aor in enumerate(aors[1:], start=1):
-        if ksr.lookup(aor):
-            for other in aors[index + 1 :]:
-                ksr.lookup_also(other)
-            return True
-    return any(_point_at(lease.contact_uri, lease.source_uri) for lease in leases)
+    found = False
+    for lease in leases:
+        aor = _aor_to_ring(lease, rules.state(lease, moment))
+        if not found:
+            found = bool(aor and ksr.lookup(aor)) or _point_at(lease.contact_uri, lease.source_uri)
+        elif not (aor and ksr.lookup_also(aor)):
+            ksr.add_branch(lease.source_uri)
+    return found
 
 
 def _aor_to_ring(lease: Lease, state: LeaseState) -> str | None:

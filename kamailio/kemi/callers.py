@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from holdfast.core import headers, numbers
 from holdfast.core.country import DEFAULT_COUNTRY
+from holdfast.core.headers import SipUri
 from holdfast.core.model import Caller, Subscriber, Trunk
 from holdfast.edge.store import EdgeStore
-from kemi import ksr
+from kemi import ksr, message
 from kemi.context import config, network
-from kemi.ksr import Request
+from kemi.message import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def origin(request: Request) -> Origin:
 
 def strip_what_only_we_may_say(source: Origin) -> None:
     """Private headers and the callback mark count only from where they may come (N9, RFC 7090 §5)."""
-    if not source.media_server and ksr.mentions("x-holdfast"):
+    if not source.media_server and message.mentions("x-holdfast"):
         ksr.remove_headers_like("^[Xx]-[Hh][Oo][Ll][Dd][Ff][Aa][Ss][Tt]")
     if not source.trusted:
         ksr.remove_header("Priority")
@@ -53,23 +54,30 @@ def identify(request: Request, source: Origin, store: EdgeStore) -> Caller:
         return Caller(
             caller_key=f"subscriber:{subscriber.id}",
             display_name=subscriber.display_name,
-            contact_uri=request.contact or request.source_uri,
+            contact_uri=_device_uri(request),
             source_uri=request.source_uri,
             subscriber=subscriber,
             tenant=store.tenant(subscriber.tenant_id),
         )
     if source.trunk is not None:
-        number = numbers.e164(request.from_user, DEFAULT_COUNTRY) or "unknown"
+        # Behind a PBX that withholds the number any call may be somebody else's: each is a caller of its own (N3).
+        number = numbers.e164(request.from_user, DEFAULT_COUNTRY) or f"call:{request.call_id}"
         key = f"trunk:{source.trunk.id}:{number}"
     else:
         key = f"contact:{request.source_key}"
     return Caller(
         caller_key=key,
         display_name=request.from_name,
-        contact_uri=request.contact or request.source_uri,
+        contact_uri=_device_uri(request),
         source_uri=request.source_uri,
         trunk=source.trunk,
     )
+
+
+def _device_uri(request: Request) -> str:
+    """The Contact, if a request could be sent to it; else the address that the packets came from."""
+    usable = SipUri.parse(request.contact) is not None and "|" not in request.contact
+    return request.contact if usable else request.source_uri
 
 
 def country_of(caller: Caller) -> str:

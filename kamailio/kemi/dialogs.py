@@ -1,8 +1,8 @@
 """Requests inside a dialog, and what happens when a dialog ends."""
 
-from kemi import emergency, identity, ksr, media
+from kemi import emergency, identity, ksr, media, message
 from kemi.callers import Origin
-from kemi.ksr import Request
+from kemi.message import Request
 
 
 def route(request: Request, source: Origin) -> None:
@@ -31,6 +31,6 @@ def route(request: Request, source: Origin) -> None:
 def ended(event: str) -> None:
     """Kamailio's dialog tracking says that a call is over: by BYE, by a final refusal, or found dead by probing."""
     if event in ("dialog:end", "dialog:failed"):
-        call_id = ksr.read("$dlg(callid)") or ksr.read("$ci")
+        call_id = message.call_id("dlg(callid)") or message.call_id()
         if call_id:
             emergency.end(call_id, event.removeprefix("dialog:"))

@@ -3,15 +3,16 @@
 Nothing here waits for anything but this node's disk, and nothing that fails here stops the call.
 """
 
+from holdfast.core.country import PLANS
 from holdfast.core.lease import Lease
 from holdfast.core.model import Caller, CallKind, Trunk
 from holdfast.core.numbers import EmergencyMatch, match_emergency
 from holdfast.core.plan import Facts, Refusal, RoutePlan, plan
 from holdfast.errors import EdgeStoreUnavailable
-from kemi import callers, identity, ksr, media, media_server
+from kemi import callers, identity, ksr, media, media_server, message
 from kemi.callers import Origin
 from kemi.context import alarm, network, now, store
-from kemi.ksr import Request
+from kemi.message import Request
 
 TRUNK_ANSWERS_WITHIN_MS = 3_000
 PSAP_ANSWERS_WITHIN_MS = 120_000
@@ -29,7 +30,7 @@ def route(request: Request, source: Origin, dialled: str) -> bool:
         owns_number = caller.tenant is None or store().owns_outbound_number(caller.tenant.id)
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
-        return _without_store(request, dialled)
+        return _without_store(dialled)
     ksr.drop_credentials()
     decision = plan(Facts(match, caller, owns_number, network().trunks, network().pools))
     if isinstance(decision, Refusal):
@@ -82,7 +83,7 @@ def _to_psap(request: Request, caller: Caller, decision: RoutePlan, lease: Lease
     _remember_trunks(decision.sent, decision.trunks)
     media.offer()
     if not try_next_trunk():
-        give_up(request)
+        give_up()
     else:
         ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "with_lease" if lease else "without_lease")
 
@@ -94,37 +95,46 @@ def _remember_trunks(number: str, trunks: tuple[Trunk, ...]) -> None:
 
 def try_next_trunk() -> bool:
     """Relay to the next trunk of the plan that a message can be sent to at all. False: there is none left."""
-    while remaining := ksr.recall("trunks").split():
-        ksr.remember("trunks", " ".join(remaining[1:]))
-        uri, _, next_hop = remaining[0].partition("|")
+    while remaining := ksr.recall("trunks"):
+        this, _, others = remaining.partition(" ")
+        uri, _, next_hop = this.partition("|")
         ksr.set_uri(uri)
         ksr.set_next_hop(next_hop)
         ksr.timers(unanswered_ms=TRUNK_ANSWERS_WITHIN_MS, ringing_ms=PSAP_ANSWERS_WITHIN_MS)
         ksr.on_failure("ksr_failure_trunk")
-        if ksr.relay():
-            return True
+        ksr.remember("trunks", others)
+        try:
+            if ksr.relay():
+                return True
+        except BaseException:
+            ksr.remember("trunks", remaining)  # it was not this trunk that failed
+            raise
         alarm("trunk_unreachable", f"trunk {next_hop} cannot be sent to")
     return False
 
 
-def give_up(request: Request) -> None:
+def give_up() -> None:
     """No trunk took the call. Its number stays lent: the PSAP may have seen it."""
     alarm("emergency_call_failed", "no trunk took an emergency call")
     ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "failed")
     ksr.reply_final(
         503, "Emergency Service Failed", "No trunk could take the call. Use another phone to call for help."
     )
-    end(request.call_id, "no_trunk")
+    end_here("no_trunk")
 
 
-def trunk_failed(request: Request) -> None:
+def trunk_failed() -> None:
     """A failure route: the next trunk, unless the caller hung up or the called party itself decided."""
     if ksr.cancelled() or ksr.failure_code() in CALLED_PARTY_DECIDED:
-        end(request.call_id, "refused")  # dialog tracking says so too, unless it could not follow this call
+        end_here("refused")  # dialog tracking says so too, unless it could not follow this call
         return
     ksr.count("holdfast_edge_trunk_failovers_total")
+    next_trunk()
+
+
+def next_trunk() -> None:
     if not try_next_trunk():
-        give_up(request)
+        give_up()
 
 
 def _to_readback(request: Request, lease: Lease | None) -> None:
@@ -139,22 +149,24 @@ def _to_readback(request: Request, lease: Lease | None) -> None:
     ):
         ksr.count("holdfast_edge_emergency_calls_total", CallKind.READBACK, "with_lease")
     else:
-        readback_failed(request)
+        readback_failed()
 
 
-def readback_failed(request: Request) -> None:
+def readback_failed() -> None:
     if ksr.cancelled():
-        end(request.call_id, "refused")
+        end_here("refused")
         return
     ksr.count("holdfast_edge_emergency_calls_total", CallKind.READBACK, "failed")
     text = "The announcement cannot be played: the media server does not answer. Emergency calls still work."
     ksr.reply_final(503, "Announcement Not Available", text)
-    end(request.call_id, "media_server_gone")
+    end_here("media_server_gone")
 
 
-def _without_store(request: Request, dialled: str) -> bool:
+def _without_store(dialled: str) -> bool:
     """The outage path: no lease, the caller's own number, the trunks as they were last known."""
-    match = next(filter(None, (match_emergency(dialled, country) for country in ("US", "GB", "DK"))), None)
+    # The country of a pool that was last known is where this node's callers are; after those, any other.
+    countries = dict.fromkeys([pool.country for pool in network().pools] + list(PLANS))
+    match = next(filter(None, (match_emergency(dialled, country) for country in countries)), None)
     if match is None:
         return False
     if match.kind is CallKind.READBACK:
@@ -170,8 +182,16 @@ def _without_store(request: Request, dialled: str) -> bool:
     if try_next_trunk():
         ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "without_store")
     else:
-        give_up(request)
+        give_up()
     return True
+
+
+def end_here(reason: str) -> None:
+    """End the call of this message, which has been answered: whatever goes wrong now must not answer it again."""
+    try:
+        end(message.call_id(), reason)
+    except Exception as error:  # noqa: BLE001  see above; the call is closed later, when it is presumed to have ended
+        alarm("call_end_not_written", repr(error))
 
 
 def end(call_id: str, reason: str) -> None:

@@ -19,7 +19,10 @@ def guarded(instead: Callable[[], None]) -> Callable[[Callable[..., None]], Call
                 method(*arguments)
             except Exception as error:  # noqa: BLE001  the edge of a callback: silence here is a lost call
                 _report(method.__name__, error)
-                instead()
+                try:
+                    instead()
+                except Exception as again:  # noqa: BLE001  nothing is left to try
+                    _report(f"{method.__name__}, what was done instead", again)
             return 1
 
         return callback

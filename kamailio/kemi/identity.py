@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 
 from holdfast.core import headers
-from kemi import ksr
+from kemi import ksr, message
 from kemi.context import config
-from kemi.ksr import Request
+from kemi.message import Request
 
 #: Mark the dialogs of emergency calls and of callbacks in Record-Route, with the callback number, so that their later
 #: requests are cleaned too, even after Kamailio was restarted.
@@ -37,17 +37,15 @@ def show_only(callback_number: str, request: Request) -> None:
     ksr.add_header("Priority", "emergency")
 
 
-def hide(message: Request, callback_number: str) -> None:
+def hide(sent: Request, callback_number: str) -> None:
     """Remove every header by which the caller's equipment may name it; mask the Contact. Requests and replies alike."""
     for name in headers.IDENTITY_HEADERS:
         ksr.remove_header(name)
-    if ksr.mentions("\nx-"):
+    if message.mentions("\nx-"):
         ksr.remove_headers_like("^[Xx]-")
-    if message.contact:
+    if ksr.has_contact():
         ksr.remove_header("Contact")
-        contact = headers.public_contact(
-            message.contact, callback_number, message.address, message.port, message.transport
-        )
+        contact = headers.public_contact(sent.contact, callback_number, sent.address, sent.port, sent.transport)
         ksr.add_header("Contact", contact)
 
 
@@ -60,4 +58,4 @@ def mask_replies(callback_number: str) -> None:
 def clean_reply() -> None:
     number = ksr.recall("masked")
     if number:
-        hide(ksr.request(), number)
+        hide(message.request(), number)

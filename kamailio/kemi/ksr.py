@@ -4,13 +4,11 @@ Everything read from a message goes through `read`: KSR raises UnicodeDecodeErro
 exception in a callback means that the caller gets no answer at all.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import KSR
-
-from holdfast.core import headers
 
 _LINE_BREAK = re.compile(r"[\r\n\x00]")
 DIGEST_HA1_GIVEN = 1
@@ -34,42 +32,7 @@ def define(name: str) -> str:
     return "" if value is None else str(value).strip('"')
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What routing reads of a request, once. `address`, `port` and `transport` are where its packets came from."""
-
-    method: str
-    uri: str
-    user: str
-    call_id: str
-    from_user: str
-    from_name: str
-    to_user: str
-    contact: str
-    address: str
-    port: int
-    transport: str
-
-    @property
-    def source_uri(self) -> str:
-        return headers.source_uri(self.address, self.port, self.transport)
-
-    @property
-    def source_key(self) -> str:
-        return f"{self.transport}:{self.address}:{self.port}"
-
-
-def request() -> Request:
-    return Request(
-        method=_text(KSR.kx.get_method), uri=_text(KSR.kx.get_ruri), user=_text(KSR.kx.gete_ruser),
-        call_id=_text(KSR.kx.get_callid), from_user=_text(KSR.kx.gete_fuser),
-        from_name=headers.display_name(read("$fn")), to_user=_text(KSR.kx.gete_tuser), contact=_contact_uri(),
-        address=_text(KSR.kx.get_srcip), port=int(KSR.kx.get_srcport() or 0), transport=_text(KSR.kx.get_proto),
-    )  # fmt: skip
-
-
 def _text(value_of: Callable[[], object]) -> str:
-    """What `read` is for pseudo-variables, for the functions that read one value each and are faster."""
     try:
         value = value_of()
     except (UnicodeDecodeError, SystemError):
@@ -77,15 +40,8 @@ def _text(value_of: Callable[[], object]) -> str:
     return "" if value is None else str(value)
 
 
-def mentions(text: str) -> bool:
-    """Whether the message, in lower case, has this text anywhere; True as well when it cannot be told."""
-    message = _text(KSR.kx.get_msgbuf).lower()
-    return not message or text in message
-
-
-def _contact_uri() -> str:
-    """The URI of the first Contact; asked of Kamailio only where there is one, since it logs what it cannot find."""
-    return read("$(ct{nameaddr.uri})") if KSR.hdr.is_present("Contact") > 0 else ""
+def has_contact() -> bool:
+    return bool(KSR.hdr.is_present("Contact") > 0)
 
 
 def has_to_tag() -> bool:
@@ -311,14 +267,19 @@ def from_the_caller() -> bool:
     return bool(KSR.rr.is_direction("downstream") > 0)
 
 
-def save_contact() -> bool:
+def save_contact() -> None:
     """Store or remove the contacts of a REGISTER and answer it."""
-    return bool(KSR.registrar.save("location", 0) > 0)
+    KSR.registrar.save("location", 0)
 
 
 def lookup(aor: str) -> bool:
     """Point the request at every registered contact of sip:<aor>. False: there is none."""
     return bool(KSR.registrar.lookup_uri("location", f"sip:{aor}") > 0)
+
+
+def add_branch(uri: str) -> None:
+    """Ring this URI as well."""
+    KSR.corex.append_branch_uri(uri)
 
 
 def lookup_also(aor: str) -> bool:
@@ -376,10 +337,10 @@ def relay_media(*, has_rtpengine: bool) -> None:
 
 
 def count(name: str, *labels: str) -> None:
-    """Add one to a counter declared in kamailio.cfg."""
-    (KSR.xhttp_prom.counter_inc_l0, KSR.xhttp_prom.counter_inc_l1, KSR.xhttp_prom.counter_inc_l2)[len(labels)](
-        name, 1, *labels
-    )
+    """Add one to a counter declared in kamailio.cfg. Telling never stops a call, not even one that was just sent."""
+    increments = (KSR.xhttp_prom.counter_inc_l0, KSR.xhttp_prom.counter_inc_l1, KSR.xhttp_prom.counter_inc_l2)
+    with contextlib.suppress(Exception):
+        increments[len(labels)](name, 1, *labels)
 
 
 def serve_metrics() -> None:
@@ -394,11 +355,13 @@ def refuse_http() -> None:
 
 
 def info(text: str) -> None:
-    KSR.info(f"{_one_line(text)}\n")
+    with contextlib.suppress(Exception):
+        KSR.info(f"{_one_line(text)}\n")
 
 
 def error(text: str) -> None:
-    KSR.err(f"{_one_line(text)}\n")
+    with contextlib.suppress(Exception):
+        KSR.err(f"{_one_line(text)}\n")
 
 
 def native_fallback() -> None:

@@ -3,7 +3,7 @@
 from holdfast.core.headers import SipUri
 from kemi import ksr
 from kemi.context import config
-from kemi.ksr import Request
+from kemi.message import Request
 
 
 def note_nat(request: Request) -> None:

@@ -7,7 +7,7 @@ from holdfast.core.model import Subscriber, Tenant
 from kemi import callers, ksr, media
 from kemi.callers import Origin
 from kemi.context import config, network, store
-from kemi.ksr import Request
+from kemi.message import Request
 
 RINGS_FOR_MS = 60_000
 
@@ -23,9 +23,8 @@ def register(request: Request) -> None:
     if ksr.behind_nat():
         ksr.mark_nat_registration()
     ksr.drop_credentials()
-    expires_s = _expires_s()
-    if ksr.save_contact():
-        callers.remember_device(request, subscriber.username, min(expires_s, 3600))
+    callers.remember_device(request, subscriber.username, min(_expires_s(), 3600))
+    ksr.save_contact()
 
 
 def _expires_s() -> int:

@@ -14,12 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from holdfast import render, settings
+from holdfast.edge import store
 from lab.net import accepts_tcp
 from lab.processes import Daemon, Program
 from lab.sipp import SCENARIOS
-
-from holdfast import render, settings
-from holdfast.edge import store
 
 CALLS, RATE = 3000, 100
 EDGE, CALLER, PSAP = "127.0.99.1", "127.0.99.2", "127.0.99.20"

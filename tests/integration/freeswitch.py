@@ -197,6 +197,7 @@ class Line:
         write_wav(path, _MU_LAW[np.frombuffer(heard, np.uint8)])
         return path
 
+
 class EslPeer:
     """A blocking ESL connection, for both directions; every wait ends with the socket's timeout."""
 

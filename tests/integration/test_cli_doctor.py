@@ -86,9 +86,7 @@ def plane(settings: Settings, revision: int | None = None) -> list[Finding]:
     return list(health_plane.check_plane(settings, "", revision))
 
 
-def test_a_sound_plane_is_ok_in_every_respect(
-    with_plane: Settings, admin: db.Connection, database: Database
-) -> None:
+def test_a_sound_plane_is_ok_in_every_respect(with_plane: Settings, admin: db.Connection, database: Database) -> None:
     provision(admin)
     admin.execute("update node set sip_address = '127.0.0.1', sip_port = 5060 where name = 'edge-1'")
     admin.execute(

@@ -82,9 +82,7 @@ def kamailio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield rpc_socket
 
 
-def test_registrations_are_asked_of_kamailio(
-    holdfast: Command, kamailio: Path, tmp_path: Path
-) -> None:
+def test_registrations_are_asked_of_kamailio(holdfast: Command, kamailio: Path, tmp_path: Path) -> None:
     (tmp_path / "kamailio.rpc").symlink_to(kamailio)
     register(kamailio, "alice", "sip:alice@192.0.2.1:5060;transport=udp")
     register(kamailio, "alice", "sip:alice@192.0.2.2:5060;ob")

@@ -208,7 +208,5 @@ def test_the_installed_command_speaks_as_one_in_process_does(provisioned: Comman
     assert run("--version").stdout.startswith("holdfast")
     # whoever reads our output may stop reading
     shell = f"{sys.executable} -m holdfast.cli number list | head -1"
-    cut = subprocess.run(
-        ["sh", "-c", shell], env=environment, capture_output=True, text=True, timeout=30, check=False
-    )
+    cut = subprocess.run(["sh", "-c", shell], env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert (cut.returncode, cut.stderr) == (0, "")

@@ -55,9 +55,7 @@ def test_any_other_destination_is_not_found(freeswitch: MediaServer, tmp_path: P
     "number", ["", "12025550123", "+12", "+1234567890123456", "+1202555012x", "+1;x=y", "\udcff\udcfe"]
 )
 @pytest.mark.parametrize("feature", ["readback", "callback"])
-def test_a_number_that_is_none_is_refused(
-    freeswitch: MediaServer, tmp_path: Path, feature: str, number: str
-) -> None:
+def test_a_number_that_is_none_is_refused(freeswitch: MediaServer, tmp_path: Path, feature: str, number: str) -> None:
     assert refused_with(freeswitch, tmp_path, feature, number, 400)
 
 

@@ -166,9 +166,7 @@ def test_n1_a_callback_is_tried_again_when_the_controller_dies_while_it_rings(
     outcome = edge.wait()
     assert outcome.ok, outcome.complaints
     assert requests(edge) == 1 + ATTEMPTS
-    rang, cancelled = (
-        [m.at for m in outcome.messages if m.raw.startswith(start)] for start in (b"INVITE", b"CANCEL")
-    )
+    rang, cancelled = ([m.at for m in outcome.messages if m.raw.startswith(start)] for start in (b"INVITE", b"CANCEL"))
     assert all(RING_S - 0.2 < end - begin < RING_S + 1 for begin, end in zip(rang, cancelled, strict=True))
 
 

@@ -157,9 +157,7 @@ TEXTS = st.one_of(
 @pytest.mark.parametrize("statement", SAME_RULES)
 @given(text=TEXTS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_people_may_type_is_what_the_database_takes(
-    superuser: db.Connection, statement: str, text: str
-) -> None:
+def test_what_people_may_type_is_what_the_database_takes(superuser: db.Connection, statement: str, text: str) -> None:
     try:
         value = SAME_RULES[statement](text)
     except HoldfastError:

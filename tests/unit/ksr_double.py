@@ -5,6 +5,7 @@ hash tables and counters from kamailio/kamailio.cfg. Text from the message is de
 no UTF-8 raise UnicodeDecodeError.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -82,6 +83,8 @@ class Message:
             "$rm": self.method.encode(), "$ru": self.uri, "$rU": user if at else None, "$ci": self.call_id,
             "$fU": self.from_user, "$fn": self.from_name, "$tU": self.to_user, "$si": self.address.encode(),
             "$sp": str(self.port).encode(), "$proto": self.transport.encode(), "$au": self.digest_user,
+            "$(rU{s.select,0,;})": user.partition(b";")[0] if at else None,
+            "$(ci{s.md5})": hashlib.md5(self.call_id).hexdigest().encode(), "$(dlg(callid){s.md5})": None,
             "$(ct{nameaddr.uri})": self.contact, "$(ct{param.value,expires})": None, "$dlg(callid)": None,
             **self.pseudo_variables,
         }  # fmt: skip
@@ -166,8 +169,6 @@ class Ksr:
         behaviour = getattr(type(self), f"_{name.replace('.', '_')}", None)
         if behaviour is not None:
             return behaviour(self, *arguments)
-        if name in _VARIABLES:
-            return self._kx_get(_VARIABLES[name], "" if name.startswith("kx.gete_") else None)
         if name in self.kamailio.answers:
             answer = self.kamailio.answers[name]
             return answer(*arguments) if callable(answer) else answer
@@ -187,6 +188,8 @@ class Ksr:
             return values[0].decode() if values else None
         if name in ("$rd", "$rp", "$Rp"):
             return str(self.kamailio.answers.get(name, ""))
+        if name == "$mb":
+            return self._message_buffer()
         variables = self.message.variables()
         if name not in variables:
             raise NotInKemi(f"KSR.pv.get({name!r}): this double does not know that variable")
@@ -199,14 +202,7 @@ class Ksr:
         self.kamailio.avps[name[5:-1]] = value
         return True
 
-    def _kx_get(self, variable: str, when_null: str | None = None) -> str | None:
-        value = self._pv_get(variable)
-        return when_null if value is None else value
-
-    def _kx_get_srcport(self) -> int:
-        return self.message.port
-
-    def _kx_get_msgbuf(self) -> str:
+    def _message_buffer(self) -> str:
         lines = [f"{self.message.method} ".encode() + self.message.uri + b" SIP/2.0"]
         lines += [name.encode() + b": " + value for name, value in self.message.all_headers()]
         return b"\r\n".join([*lines, b"", b""]).decode()
@@ -301,6 +297,10 @@ class Ksr:
 
     # Registrations, tables, counters, logs
 
+    def _corex_append_branch_uri(self, uri: str) -> int:
+        self.branches.append(uri)
+        return 1
+
     def _registrar_lookup_uri(self, table: str, uri: str) -> int:
         _known(table, {"location"}, "registrar.lookup_uri")
         if uri not in self.kamailio.answers.get("registered", ()):
@@ -361,11 +361,6 @@ def _known(name: str, known: set[str], where: str) -> None:
         raise NotInKemi(f"KSR.{where}: {name!r} is not declared in kamailio.cfg")
 
 
-#: kemix gives some pseudo-variables as functions; those with an "e" give "" for none.
-_VARIABLES = {
-    "kx.get_method": "$rm", "kx.get_ruri": "$ru", "kx.gete_ruser": "$rU", "kx.get_callid": "$ci",
-    "kx.gete_fuser": "$fU", "kx.gete_tuser": "$tU", "kx.get_srcip": "$si", "kx.get_proto": "$proto",
-}  # fmt: skip
 #: What these ask is mostly not so; `Kamailio.answers` says where it is.
 _ANSWERS: dict[str, object] = {
     "is_myself_ruri": True, "isbflagset": False, "isdsturiset": False, "isflagset": False, "maxfwd.process_maxfwd": 1,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import settings
-from holdfast.calls import controller, controller_metrics
+from holdfast import controller_metrics, settings
+from holdfast.calls import controller
 from holdfast.calls.controller import Controller, serve_call
 from holdfast.calls.prompts import Languages, Prompts
 from holdfast.errors import SettingsError

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import settings
-from holdfast.calls import controller_metrics
+from holdfast import controller_metrics, settings
 from holdfast.calls.controller import serve_call
 from holdfast.calls.prompts import Languages, Prompts
 from holdfast.esl.outbound import OutboundServer, Session

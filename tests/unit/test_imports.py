@@ -47,7 +47,7 @@ RULES = (
          (*CORE, "holdfast.edge.store", "holdfast.edge.clock")),
     Rule("esl imports errors only", "control/holdfast/esl/*.py", ("holdfast.esl",), ()),
     Rule("calls import core, esl, metrics and settings only", "control/holdfast/calls/*.py", ("holdfast.calls",),
-         (*CORE, "holdfast.esl", "holdfast.metrics", "holdfast.settings")),
+         (*CORE, "holdfast.esl", "holdfast.metrics", "holdfast.controller_metrics", "holdfast.settings")),
     Rule("plane imports core, settings, psycopg and the web framework only", "control/holdfast/plane/*.py",
          ("holdfast.plane",), (*CORE, "holdfast.settings", "psycopg", *WEB)),
 )  # fmt: skip

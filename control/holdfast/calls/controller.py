@@ -12,8 +12,8 @@ import signal
 import time
 from dataclasses import dataclass
 
-from holdfast import metrics
-from holdfast.calls import callback, controller_metrics, prompts, readback
+from holdfast import controller_metrics, metrics
+from holdfast.calls import callback, prompts, readback
 from holdfast.calls.prompts import Languages, Prompts
 from holdfast.errors import EslError, EslTimeout, InputError, SettingsError
 from holdfast.esl import commands

@@ -108,4 +108,3 @@ def changes(cleared: dict[str, bool], **options: object) -> dict[str, object]:
     if not columns:
         raise InputError("nothing to change was given", mend="name at least one option; --help shows them")
     return columns
-

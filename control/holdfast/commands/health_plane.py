@@ -136,5 +136,3 @@ def _as_administrator(settings: Settings, override: str) -> Iterator[Finding]:
             f"nodes {last.kept_node} and {last.dropped_node} lent {last.number} at once ({len(conflicts)} such cases)",
             "report this: it must never happen; see table lease_conflict",
         )
-
-

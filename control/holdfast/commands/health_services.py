@@ -38,9 +38,7 @@ def _ports(settings: Settings) -> tuple[_Port, ...]:
     return (
         _Port("kamailio", "udp", sip.address, sip.port, kamailio, start_kamailio),
         _Port("kamailio", "tcp", sip.address, sip.port, kamailio, start_kamailio),
-        _Port(
-            "kamailio", "tcp", settings.kamailio.http_address, settings.kamailio.http_port, kamailio, start_kamailio
-        ),
+        _Port("kamailio", "tcp", settings.kamailio.http_address, settings.kamailio.http_port, kamailio, start_kamailio),
         _Port("media server", "udp", media.address, media.sip_port, media_server, start_media),
         _Port("media server", "tcp", media.esl_address, media.esl_port, media_server, start_media),
         _Port("controller", "tcp", controller.address, controller.port, ("controller",), start_controller),

@@ -42,9 +42,7 @@ def list_leases(context: Context, plane: bool, as_json: bool) -> None:
     """List leases of this node: live, resting, and over but not yet erased."""
     documents = _leases(context, plane=plane)
     columns = ["number", "state", "holder", "display_name", "calls", "window_ends", "rest_ends"]
-    show_list(
-        documents, as_json=as_json, columns=["node", *columns] if plane else columns, empty="No number is lent."
-    )
+    show_list(documents, as_json=as_json, columns=["node", *columns] if plane else columns, empty="No number is lent.")
 
 
 @lease.command("show")

@@ -23,9 +23,7 @@ def create(
     context: Context, name: str, country: str, max_emergency_calls: int | None, security_desk: str | None
 ) -> None:
     """Create a tenant."""
-    columns = given(
-        name=name, country=country, max_emergency_calls=max_emergency_calls, security_desk=security_desk
-    )
+    columns = given(name=name, country=country, max_emergency_calls=max_emergency_calls, security_desk=security_desk)
     with context.connection() as connection:
         provisioning.create_tenant(connection, columns)
     click.echo(f"tenant {name} created")

@@ -142,4 +142,3 @@ _COLUMN_OF = {"outbound": "outbound_enabled", "inbound": "inbound_enabled", "dnd
 def _columns(options: dict[str, object]) -> dict[str, object]:
     """Options by the name of the column they set."""
     return common.given(**{_COLUMN_OF.get(name, name): value for name, value in options.items()})
-

@@ -4,7 +4,6 @@ import functools
 import ipaddress
 import re
 from dataclasses import dataclass
-from functools import cache
 
 #: Identity that a caller's own equipment may send and that must not leave with an emergency call (A2), and the
 #: headers by which it would ask us to hide the number the PSAP needs.

@@ -96,3 +96,22 @@ def _with_country_code(digits: str, plan: EmergencyPlan) -> str:
     if digits.startswith("00"):
         return f"+{digits[2:]}"
     return f"+{plan.calling_code}{digits[1:]}" if digits.startswith("0") and len(digits) > 6 else ""
+
+
+def native_patterns() -> tuple[str, str]:
+    """POSIX extended regular expressions for Kamailio's native fallback: of a Request-URI, and of its user part.
+
+    Together they take what `match_emergency` calls an emergency number in any served country. Case is ignored there.
+    """
+    dialled = {
+        f"{prefix}{number}"
+        for plan in PLANS.values()
+        for number in plan.emergency
+        for prefix in ("", "+", f"+{plan.calling_code}")
+    }
+    written = sorted("[-.() ]*".join(_WRITTEN[character] for character in number) for number in dialled)
+    return "^urn:service:sos([.][a-z0-9-]+)*$", f"^({'|'.join(written)})(;.*)?$"
+
+
+#: A character as it stands in a URI: itself, or percent-encoded (RFC 3261 §19.1.2).
+_WRITTEN = {"+": "([+]|%2b)", **{str(digit): f"({digit}|%3{digit})" for digit in range(10)}}

@@ -87,16 +87,18 @@ class Token(StrEnum):
 
 
 #: Every change of the parser's state; a pair that is not here cannot arise.
-TRANSITIONS: Mapping[tuple[ParserState, Token], ParserState] = MappingProxyType({
-    (ParserState.BETWEEN, Token.EMPTY_LINE): ParserState.BETWEEN,
-    (ParserState.BETWEEN, Token.HEADER_LINE): ParserState.HEADERS,
-    (ParserState.BETWEEN, Token.VIOLATION): ParserState.BROKEN,
-    (ParserState.HEADERS, Token.HEADER_LINE): ParserState.HEADERS,
-    (ParserState.HEADERS, Token.EMPTY_LINE): ParserState.BETWEEN,  # a frame without a body is complete
-    (ParserState.HEADERS, Token.EMPTY_LINE_BEFORE_BODY): ParserState.BODY,
-    (ParserState.HEADERS, Token.VIOLATION): ParserState.BROKEN,
-    (ParserState.BODY, Token.BODY_COMPLETE): ParserState.BETWEEN,  # a frame with a body is complete
-})
+TRANSITIONS: Mapping[tuple[ParserState, Token], ParserState] = MappingProxyType(
+    {
+        (ParserState.BETWEEN, Token.EMPTY_LINE): ParserState.BETWEEN,
+        (ParserState.BETWEEN, Token.HEADER_LINE): ParserState.HEADERS,
+        (ParserState.BETWEEN, Token.VIOLATION): ParserState.BROKEN,
+        (ParserState.HEADERS, Token.HEADER_LINE): ParserState.HEADERS,
+        (ParserState.HEADERS, Token.EMPTY_LINE): ParserState.BETWEEN,  # a frame without a body is complete
+        (ParserState.HEADERS, Token.EMPTY_LINE_BEFORE_BODY): ParserState.BODY,
+        (ParserState.HEADERS, Token.VIOLATION): ParserState.BROKEN,
+        (ParserState.BODY, Token.BODY_COMPLETE): ParserState.BETWEEN,  # a frame with a body is complete
+    }
+)
 
 
 class FrameParser:

@@ -201,9 +201,7 @@ def pool_id(connection: db.Connection, name: str) -> int:
     return _id(rows.value(connection, "select id from pool where name = %s", (name,)), "pool", name)
 
 
-def create_pool(
-    connection: db.Connection, group: str, tenant: str | None, columns: Mapping[str, object]
-) -> None:
+def create_pool(connection: db.Connection, group: str, tenant: str | None, columns: Mapping[str, object]) -> None:
     """`columns` of table pool but the group and the tenant; name and country are needed."""
     with db.change(connection, f"pool create {columns['name']}"):
         owner = {"tenant_id": tenant_id(connection, tenant)} if tenant else {}

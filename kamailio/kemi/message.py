@@ -1,0 +1,66 @@
+"""The message that is being routed, read once. Everything in it may be hostile, and may not be UTF-8."""
+
+from dataclasses import dataclass
+
+from holdfast.core import headers
+from kemi import ksr
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What routing reads of a request, once. `address`, `port` and `transport` are where its packets came from."""
+
+    method: str
+    uri: str
+    user: str
+    call_id: str
+    from_user: str
+    from_name: str
+    to_user: str
+    contact: str
+    address: str
+    port: int
+    transport: str
+
+    @property
+    def source_uri(self) -> str:
+        return headers.source_uri(self.address, self.port, self.transport)
+
+    @property
+    def source_key(self) -> str:
+        return f"{self.transport}:{self.address}:{self.port}"
+
+
+def request() -> Request:
+    return Request(
+        method=ksr.read("$rm"), uri=_request_uri(), user=ksr.read("$rU"), call_id=call_id(),
+        from_user=ksr.read("$fU"), from_name=headers.display_name(ksr.read("$fn")), to_user=ksr.read("$tU"),
+        contact=_contact_uri(), address=ksr.read("$si"), port=int(ksr.read("$sp") or 0), transport=ksr.read("$proto"),
+    )  # fmt: skip
+
+
+def _request_uri() -> str:
+    """The Request-URI; what can be read of it when its parameters or headers are not UTF-8."""
+    uri = ksr.read("$ru")
+    if uri:
+        return uri
+    user = ksr.read("$rU") or ksr.read("$(rU{s.select,0,;})")
+    return f"sip:{user}@unreadable.invalid" if user else ""
+
+
+def call_id(variable: str = "ci") -> str:
+    """The Call-ID, or its digest when it is not UTF-8. `variable`: the pseudo-variable that holds it."""
+    text = ksr.read(f"${variable}")
+    digest = "" if text else ksr.read(f"$({variable}{{s.md5}})")
+    return text or (f"md5:{digest}" if digest else "")
+
+
+def _contact_uri() -> str:
+    """The URI of the first Contact; asked of Kamailio only where there is one, since it logs what it cannot find."""
+    return ksr.read("$(ct{nameaddr.uri})") if ksr.has_contact() else ""
+
+
+def mentions(text: str) -> bool:
+    """Whether the message, in lower case, has this text anywhere; True as well when it cannot be told."""
+    everything = ksr.read("$mb").lower()
+    return not everything or text in everything

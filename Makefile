@@ -21,8 +21,9 @@ demo: install
 up: install
 	@$(LAB) lab.up
 
+# Two at a time: every worker has a whole system of its own, on ports of its own.
 test: install lint
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
 
 unit: install
 	@$(PYTHON) -m pytest tests/unit
@@ -33,6 +34,7 @@ lint: install
 	@$(PYTHON) -m mypy
 
 bench: install
+	@$(PYTHON) tests/bench/bench_relay.py
 	@$(PYTHON) tests/bench/bench_sync.py
 
 install: $(STAMP)

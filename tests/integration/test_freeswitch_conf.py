@@ -110,14 +110,14 @@ def test_a_psap_with_one_law_and_a_phone_with_the_other_hear_each_other(
 
 
 def test_a_call_whose_bye_was_lost_ends(freeswitch: MediaServer, tmp_path: Path) -> None:
-    assert freeswitch.api("global_getvar media_timeout") == "60000"
+    assert freeswitch.api("global_getvar media_timeout") == "300000"
     freeswitch.api("global_setvar media_timeout=1500")
     edge = freeswitch.edge(tmp_path, "uas_answers")
     try:
         call = freeswitch.call(tmp_path, "callback", NUMBER, "call_ended_by_peer")
         assert call.wait(within_s=10).ok
     finally:
-        freeswitch.api("global_setvar media_timeout=60000")
+        freeswitch.api("global_setvar media_timeout=300000")
     assert edge.wait().ok
 
 

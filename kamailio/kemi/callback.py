@@ -49,7 +49,7 @@ def route(request: Request, number: str) -> None:
         alarm("edge_store_unavailable", str(error))
         known = bool(ksr.table_get("holders", number))
     if not known:
-        ksr.count("holdfast_edge_callbacks_total", "not_leased")
+        ksr.count("callbacks_total", "not_leased")
         ksr.reply(404, "Not Found", "This number is lent to nobody.")
         return
     ksr.new_transaction()
@@ -60,7 +60,7 @@ def route(request: Request, number: str) -> None:
     if media_server.send(
         "callback", number, lasts_at_most_ms=CALLBACK_LASTS_AT_MOST_MS, on_failure="ksr_failure_callback"
     ):
-        ksr.count("holdfast_edge_callbacks_total", "media_server")
+        ksr.count("callbacks_total", "media_server")
     else:
         deliver_directly()
 
@@ -81,7 +81,7 @@ def deliver_directly() -> None:
         ksr.reply_final(480, "Temporarily Unavailable", "The caller's phone cannot be reached.")
         end_here("unreachable")
     else:
-        ksr.count("holdfast_edge_callbacks_total", "direct")
+        ksr.count("callbacks_total", "direct")
 
 
 def deliver_leg(number: str) -> None:

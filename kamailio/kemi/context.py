@@ -119,4 +119,4 @@ def network() -> Network:
 def alarm(name: str, text: str) -> None:
     """Say loudly that something is wrong, without ever failing itself."""
     ksr.error(f"ALARM {name}: {text}")
-    ksr.count("holdfast_edge_alarms_total", name)
+    ksr.count("alarms_total", name)

@@ -49,8 +49,8 @@ def route(request: Request, source: Origin, dialled: str) -> bool:
 
 
 def _refuse(refusal: Refusal, match: EmergencyMatch, caller: Caller) -> None:
-    ksr.count("holdfast_edge_refusals_total", refusal.reason)
-    ksr.count("holdfast_edge_emergency_calls_total", match.kind, "refused")
+    ksr.count("refusals_total", refusal.reason)
+    ksr.count("emergency_calls_total", match.kind, "refused")
     try:
         tenant_id = caller.tenant.id if caller.tenant else None
         details = {"reason": refusal.reason, "code": refusal.code, "tenant_id": tenant_id, "kind": match.kind}
@@ -85,7 +85,7 @@ def _to_psap(request: Request, caller: Caller, decision: RoutePlan, lease: Lease
     if not try_next_trunk():
         give_up()
     else:
-        ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "with_lease" if lease else "without_lease")
+        ksr.count("emergency_calls_total", CallKind.EMERGENCY, "with_lease" if lease else "without_lease")
 
 
 def _remember_trunks(number: str, trunks: tuple[Trunk, ...]) -> None:
@@ -116,7 +116,7 @@ def try_next_trunk() -> bool:
 def give_up() -> None:
     """No trunk took the call. Its number stays lent: the PSAP may have seen it."""
     alarm("emergency_call_failed", "no trunk took an emergency call")
-    ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "failed")
+    ksr.count("emergency_calls_total", CallKind.EMERGENCY, "failed")
     ksr.reply_final(
         503, "Emergency Service Failed", "No trunk could take the call. Use another phone to call for help."
     )
@@ -128,7 +128,7 @@ def trunk_failed() -> None:
     if ksr.cancelled() or ksr.failure_code() in CALLED_PARTY_DECIDED:
         end_here("refused")  # dialog tracking says so too, unless it could not follow this call
         return
-    ksr.count("holdfast_edge_trunk_failovers_total")
+    ksr.count("trunk_failovers_total")
     next_trunk()
 
 
@@ -147,7 +147,7 @@ def _to_readback(request: Request, lease: Lease | None) -> None:
     if media_server.send(
         "readback", lease.number, lasts_at_most_ms=PSAP_ANSWERS_WITHIN_MS, on_failure="ksr_failure_readback"
     ):
-        ksr.count("holdfast_edge_emergency_calls_total", CallKind.READBACK, "with_lease")
+        ksr.count("emergency_calls_total", CallKind.READBACK, "with_lease")
     else:
         readback_failed()
 
@@ -156,7 +156,7 @@ def readback_failed() -> None:
     if ksr.cancelled():
         end_here("refused")
         return
-    ksr.count("holdfast_edge_emergency_calls_total", CallKind.READBACK, "failed")
+    ksr.count("emergency_calls_total", CallKind.READBACK, "failed")
     text = "The announcement cannot be played: the media server does not answer. Emergency calls still work."
     ksr.reply_final(503, "Announcement Not Available", text)
     end_here("media_server_gone")
@@ -180,7 +180,7 @@ def _without_store(dialled: str) -> bool:
     ksr.record_route()
     _remember_trunks(match.sent, trunks)
     if try_next_trunk():
-        ksr.count("holdfast_edge_emergency_calls_total", CallKind.EMERGENCY, "without_store")
+        ksr.count("emergency_calls_total", CallKind.EMERGENCY, "without_store")
     else:
         give_up()
     return True

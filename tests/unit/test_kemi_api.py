@@ -80,8 +80,8 @@ def test_every_function_of_the_ksr_module_is_used() -> None:
 
 def test_tables_and_counters_are_declared() -> None:
     assert tables() == {"devices", "holders", "fallback"}
-    assert counters()["holdfast_edge_emergency_calls_total"] == 2
-    assert counters()["holdfast_edge_trunk_failovers_total"] == 0
+    assert counters()["emergency_calls_total"] == 2
+    assert counters()["trunk_failovers_total"] == 0
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_tables_and_counters_are_declared() -> None:
         ("route", ("NOWHERE",)),
         ("hdr.append", ("Priority: x",)),
         ("hdr.append", ("A: b\r\nC: d\r\n",)),
-        ("xhttp_prom.counter_inc_l1", ("holdfast_edge_trunk_failovers_total", 1, "label")),
+        ("xhttp_prom.counter_inc_l1", ("trunk_failovers_total", 1, "label")),
         ("sl.send_reply", (True, "OK")),
         ("tm.t_uac_send", ("",) * 6),
     ],

@@ -148,7 +148,7 @@ def test_n1_a_callback_goes_straight_to_the_phone_when_the_media_server_cannot_b
     lent.kamailio.answers["tm.t_relay"] = [-1, 1]
     done = lent.call(from_trunk(NUMBERS[0]))
     assert done.branches == ["sip:user1@example.org"]
-    assert ("holdfast_edge_callbacks_total", "direct") in done.counted
+    assert ("callbacks_total", "direct") in done.counted
 
 
 def test_n1_a_callback_goes_straight_to_the_phone_when_the_media_server_fails(lent: Edge) -> None:

@@ -34,7 +34,7 @@ def test_a1_a_call_for_help_goes_to_the_first_trunk_unchallenged(edge: Edge) -> 
         f"sip:{TRUNK}:5060;transport=udp",
     )
     assert not done.replies
-    assert ("holdfast_edge_emergency_calls_total", "emergency", "with_lease") in done.counted
+    assert ("emergency_calls_total", "emergency", "with_lease") in done.counted
 
 
 def test_a2_nothing_that_names_the_caller_leaves_with_a_call_for_help(edge: Edge) -> None:
@@ -202,7 +202,7 @@ def test_n1_without_the_store_the_call_goes_to_the_trunks_as_last_known(edge: Ed
     edge.store_is_gone()
     done = edge.call(invite())
     assert done.relayed[0].uri == f"sip:911@{TRUNK}:5060"
-    assert ("holdfast_edge_alarms_total", "edge_store_unavailable") in done.counted
+    assert ("alarms_total", "edge_store_unavailable") in done.counted
 
 
 def test_n1_without_store_and_trunks_the_native_fallback_has_the_call(edge: Edge) -> None:
@@ -226,7 +226,7 @@ def test_n3_an_empty_pool_lets_the_call_go_with_the_callers_own_number(edge: Edg
     done = edge.call(invite(headers=[("Privacy", b"id")]))
     assert number_shown(done) == "+12025551001"
     assert done.relayed[0].values("Privacy") == []
-    assert ("holdfast_edge_alarms_total", "pool_empty") in done.counted
+    assert ("alarms_total", "pool_empty") in done.counted
 
 
 def test_a7_933_goes_to_the_media_server_which_is_told_the_number_an_emergency_call_would_show(edge: Edge) -> None:

@@ -9,6 +9,9 @@ from lab.layout import ALICE, BOB, DOMAIN, POOL_NUMBERS, User
 from lab.phones import Phone
 from lab.sipp import Credentials
 from lab.system import System
+from lab.waiting import wait_until
+
+WEEK_S = 7 * 24 * 3600
 
 OWN = f"sip:{ALICE.number}@{DOMAIN}"
 TALKATIVE = "\n".join(
@@ -103,6 +106,17 @@ def test_a3_the_record_of_who_held_a_number_reaches_postgresql(system: System, a
     number = emergency_call(alice, psap)
     system.wait_shipped()
     assert system.database_rows("select aor from lease where number = %s", number) == [(ALICE.aor,)]
+
+
+def test_a3_the_record_is_erased_everywhere_when_window_and_rest_are_over(
+    system: System, alice: Phone, psap: Phone
+) -> None:
+    number = emergency_call(alice, psap)
+    system.wait_shipped()
+    system.let_time_pass(WEEK_S)
+    wait_until("the lease to be erased on the node", lambda: not system.leases(), within_s=10)
+    system.wait_shipped()
+    assert not system.database_rows("select * from lease where number = %s", number)
 
 
 def test_a5_without_an_outbound_number_the_call_is_refused_with_the_reason(

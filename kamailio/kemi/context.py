@@ -29,7 +29,8 @@ class Config:
 
     @property
     def media_uri(self) -> str:
-        return f"{self.media_address}:{self.media_port}"
+        host = f"[{self.media_address}]" if ":" in self.media_address else self.media_address
+        return f"{host}:{self.media_port}"
 
 
 @cache

@@ -17,7 +17,8 @@ def route(request: Request, source: Origin) -> None:
         return
     ksr.follow_contact_alias()
     if mark:
-        if request.method == "BYE":
+        # Tracking tells the end of what it follows, tags and all; this is for calls that outlived a restart.
+        if request.method == "BYE" and not ksr.dialog_is_followed():
             emergency.end(request.call_id, "bye")
         if ksr.from_the_caller() == mark.is_callback:
             identity.mask_replies(mark.callback_number)

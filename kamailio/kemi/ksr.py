@@ -247,6 +247,11 @@ def track_dialog(*, probe_callee: bool) -> None:
         KSR.dialog.dlg_set_property("ka-dst")
 
 
+def dialog_is_followed() -> bool:
+    """Whether this request belongs to a dialog that Kamailio has tracked since it began."""
+    return bool(KSR.dialog.is_known_dlg() > 0)
+
+
 def record_route(parameter: str = "") -> None:
     if parameter:
         KSR.rr.add_rr_param(f";{parameter}")

@@ -67,7 +67,7 @@ def _leases(context: Context, *, plane: bool) -> list[dict[str, object]]:
     if plane:
         with context.connection() as connection:
             shipped = reports.shipped_leases(connection)
-        return [{"node": one.node, **_lease(one.as_lease(), now)} for one in shipped]
+        return [{"node": one.node, **_lease(one, now)} for one in shipped]
     with _store(context) as store:
         return [_lease(one, now) for one in sorted(store.leases(now), key=lambda one: -one.marked_at)]
 

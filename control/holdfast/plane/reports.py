@@ -8,34 +8,11 @@ from holdfast.core.lease import Lease
 from holdfast.plane import db, rows
 
 
-@dataclass(frozen=True, slots=True)
-class ShippedLease:
-    """One row of `lease`, with the node's name. Times are UTC seconds, durations seconds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShippedLease(Lease):
+    """PostgreSQL's copy of a lease, with the name of the node that lent the number."""
 
     node: str
-    id: str
-    number: str
-    pool_id: int
-    shared: bool
-    caller_key: str
-    tenant_id: int | None
-    subscriber_id: int | None
-    aor: str | None
-    display_name: str
-    contact_uri: str
-    source_uri: str
-    window_s: int
-    rest_s: int
-    first_dial_at: float
-    last_end_at: float | None
-    marked_at: float
-    boot_id: str
-    boottime_s: float
-    calls: int
-
-    def as_lease(self) -> Lease:
-        """The value that core.lease's rules judge."""
-        return Lease(**{name: getattr(self, name) for name in Lease.__dataclass_fields__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +50,8 @@ class LeaseConflict:
     dropped_node: str
 
 
-def shipped_leases(connection: db.Connection, number: str | None = None) -> tuple[ShippedLease, ...]:
-    """Every lease (of one number), the latest first."""
+def shipped_leases(connection: db.Connection) -> tuple[ShippedLease, ...]:
+    """Every lease, the latest first."""
     return rows.select(
         connection,
         ShippedLease,
@@ -83,9 +60,7 @@ def shipped_leases(connection: db.Connection, number: str | None = None) -> tupl
                   l.last_end_at, l.marked_at, l.boot_id, l.boottime_s,
                   (select count(*) from call_in_progress c where c.lease_id = l.id) as calls
            from lease l join node n on n.id = l.node_id
-           where %(number)s::text is null or l.number = %(number)s
            order by l.marked_at desc, l.id""",
-        {"number": number},
     )
 
 

@@ -100,7 +100,9 @@ def check_media(settings: Settings) -> Finding:
 
 
 async def _media_health(settings: Settings) -> MediaHealth:
-    logging.getLogger("holdfast.esl").setLevel(logging.CRITICAL)  # the finding says it
+    log = logging.getLogger("holdfast.esl")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # the finding says it
     seen: asyncio.Future[MediaHealth] = asyncio.get_running_loop().create_future()
 
     def first(health: MediaHealth) -> None:
@@ -125,6 +127,7 @@ async def _media_health(settings: Settings) -> MediaHealth:
     finally:
         running.cancel()
         await asyncio.wait([running])
+        log.setLevel(level)
 
 
 def check_prompts(settings: Settings) -> Finding:

@@ -13,6 +13,8 @@ SCHEMA_VERSION = 1
 APPLICATION_ID = 0x484F4C44  # "HOLD": says whose file this is
 #: How long a call may wait for another process's transaction. Writers here take about a millisecond.
 BUSY_TIMEOUT_S = 0.25
+#: How long opening may wait, once per process: while somebody makes the file, or closes it last, it is locked longer.
+OPEN_TIMEOUT_S = 2.0
 
 
 def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
@@ -20,9 +22,10 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     try:
         if not create and not path.exists():
             raise EdgeStoreUnavailable(f"no edge store at {path}", mend="start the edge agent: it makes one")
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=OPEN_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             _prepare(connection, path)
+            connection.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
         except BaseException:
             connection.close()
             raise

@@ -137,6 +137,7 @@ def main() -> int:
     for name, result in results.items():
         print(f"{name:7} {result.cpu_ms:6.2f} ms CPU per call, sipp exit {result.failed}")
     print(f"ratio   {results['ours'].cpu_ms / results['native'].cpu_ms:6.2f}  (two durable transactions per call)")
+    shutil.rmtree(work)
     return max(result.failed for result in results.values())
 
 

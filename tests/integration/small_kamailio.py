@@ -8,6 +8,7 @@ from holdfast.edge import kamailio_rpc
 from holdfast.errors import HoldfastError
 from lab.ports import Ports
 from lab.processes import Daemon, Program
+from lab.services import program
 
 _CONFIGURATION = """#!KAMAILIO
 debug=1
@@ -40,7 +41,7 @@ def small_kamailio(folder: Path) -> Iterator[Path]:
 def _running(folder: Path, port: int) -> Iterator[Path]:
     config = folder / "kamailio.cfg"
     config.write_text(_CONFIGURATION.format(port=port, folder=folder), encoding="utf-8")
-    argv = ["kamailio", "-f", str(config), "-DD", "-E", "-Y", str(folder), "-m", "32", "-M", "4"]
+    argv = [program("kamailio", "kamailio"), "-f", str(config), "-DD", "-E", "-Y", str(folder), "-m", "32", "-M", "4"]
     daemon = Daemon(Program("kamailio", argv, folder / "kamailio.log", death_signal="TERM"))
     rpc_socket = folder / "kamailio.rpc"
 

@@ -72,8 +72,12 @@ class System:
     def __enter__(self) -> "System":
         try:
             self.start()
-        except BaseException:
+        except Exception:
+            self._say(f"the logs are kept in {self.folder}")
             self.close(keep=True)
+            raise
+        except BaseException:  # told to stop: nothing went wrong that a log could explain
+            self.close()
             raise
         return self
 

@@ -221,11 +221,8 @@ def test_the_recorded_refusal_of_a_password_is_understood(caplog: pytest.LogCapt
     async def test() -> None:
         wrong = "wrong-password-000000"
         async with EventSocket(script) as server, Watched(server.port, FAST, password=lambda: wrong) as watched:
-            # a connection that is reset takes the refusal with it: then the next one brings it
-            while "refused the ESL password" not in caplog.text:
-                watched.changed.clear()
-                await asyncio.wait_for(watched.changed.wait(), 5)
-            assert watched.health[-1] is MediaHealth.GONE
+            await watched.until(MediaHealth.GONE)
+        assert "refused the ESL password" in caplog.text
         assert wrong not in caplog.text
 
     with caplog.at_level(logging.DEBUG):

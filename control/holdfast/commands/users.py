@@ -120,9 +120,8 @@ def change(
 @click.option("--realm", type=common.REALM, help="The domain of rows without one; sip.domain by default.")
 @pass_context
 def import_csv(context: Context, file: BinaryIO, tenant: str | None, realm: str | None) -> None:
-    r"""Import users from a CSV file (- is standard input): all of them, or none if any row is wrong.
+    """Import users from a CSV file (- is standard input): all of them, or none if any row is wrong.
 
-    \b
     Columns: username; password or ha1; and, if wanted, tenant, realm,
     display_name, number, country, outbound_enabled, inbound_enabled,
     do_not_disturb, forward_to. The first row names them, in any order.

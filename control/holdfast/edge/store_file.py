@@ -1,5 +1,7 @@
 """The edge store's file: opened, made when it is new, and refused when it is somebody else's."""
 
+import contextlib
+import os
 import sqlite3
 import time
 import uuid
@@ -20,12 +22,13 @@ OPEN_TIMEOUT_S = 2.0
 def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     """Open the store, creating it when the file is new. EdgeStoreUnavailable if it cannot be used or is not ours."""
     try:
-        if not create and not path.exists():
-            raise EdgeStoreUnavailable(f"no edge store at {path}", mend="start the edge agent: it makes one")
+        if not path.exists():
+            if not create:
+                raise EdgeStoreUnavailable(f"no edge store at {path}", mend="start the edge agent: it makes one")
+            _make(path)
         connection = sqlite3.connect(path, timeout=OPEN_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(connection, path)
-            connection.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+            _prepare(connection, path, create=create)
         except BaseException:
             connection.close()
             raise
@@ -34,11 +37,33 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _make(path: Path) -> None:
+    """Make the file beside its place and link it there whole: nobody ever opens one that is half made.
+
+    Whoever comes second finds it made, and throws its own away.
+    """
+    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        connection = sqlite3.connect(new, isolation_level=None)
+        try:
+            _create(connection, new)
+        finally:
+            connection.close()
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            new.with_name(new.name + suffix).unlink(missing_ok=True)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
     connection.row_factory = sqlite3.Row
     if connection.execute("pragma application_id").fetchone()[0] != APPLICATION_ID:
-        _create(connection, path)
+        if not create:
+            raise EdgeStoreUnavailable(f"{path} is not an edge store", mend="name another file")
+        _create(connection, path)  # an empty file that somebody else put there
     connection.execute("pragma synchronous = full")
+    connection.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
     version = connection.execute("select schema_version from store").fetchone()
     if version is None or version[0] != SCHEMA_VERSION:
         raise EdgeStoreUnavailable(

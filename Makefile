@@ -44,7 +44,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@sh tests/lab/install-debian.sh
 	@test -x $(PYTHON) || /usr/bin/python3 -m venv .venv
 	@echo "Installing Python packages"
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r requirements.lock
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@rm -f .venv/.installed-* && touch $@
 

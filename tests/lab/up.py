@@ -111,7 +111,8 @@ def _words(event: PhoneEvent) -> str:
     words = {
         "CALL_RINGING": f"{event.peer} rings",
         "CALL_ESTABLISHED": f"in a call with {event.peer}",
-        "CALL_CLOSED": f"the call has ended ({event.detail})",
+        # baresip's words for the other side's BYE
+        "CALL_CLOSED": f"the call has ended ({event.detail.replace('Connection reset by peer', 'they hung up')})",
     }
     return words[event.type].replace(";transport=udp", "")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from holdfast.core import headers, numbers
 from holdfast.core.country import DEFAULT_COUNTRY
 from holdfast.core.headers import SipUri
-from holdfast.core.model import Caller, Subscriber, Trunk
+from holdfast.core.model import Caller, Subscriber, Tenant, Trunk
 from holdfast.edge.store import EdgeStore
 from kemi import ksr, message
 from kemi.context import config, network
@@ -80,10 +80,10 @@ def _device_uri(request: Request) -> str:
     return request.contact if usable else request.source_uri
 
 
-def country_of(caller: Caller) -> str:
-    """The country whose emergency numbers the caller dials (A6 in its simplest form: as provisioned)."""
-    registered = caller.subscriber.country if caller.subscriber else None
-    return registered or (caller.tenant.country if caller.tenant else DEFAULT_COUNTRY)
+def country_of(subscriber: Subscriber | None, tenant: Tenant | None) -> str:
+    """The country that somebody dials in (A6 in its simplest form: as provisioned): the user's, else the tenant's."""
+    registered = subscriber.country if subscriber else None
+    return registered or (tenant.country if tenant else DEFAULT_COUNTRY)
 
 
 def remember_device(request: Request, username: str, expires_s: int) -> None:

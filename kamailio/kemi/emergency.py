@@ -24,7 +24,7 @@ def route(request: Request, source: Origin, dialled: str) -> bool:
     """Take an INVITE that may be for an emergency number. False: in the caller's country it is an ordinary number."""
     try:
         caller = callers.identify(request, source, store())
-        match = match_emergency(dialled, callers.country_of(caller))
+        match = match_emergency(dialled, callers.country_of(caller.subscriber, caller.tenant))
         if match is None:
             return False
         owns_number = caller.tenant is None or store().owns_outbound_number(caller.tenant.id)

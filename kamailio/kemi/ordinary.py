@@ -3,7 +3,8 @@
 import random
 
 from holdfast.core import numbers
-from holdfast.core.model import Subscriber, Tenant
+from holdfast.core.country import DEFAULT_COUNTRY
+from holdfast.core.model import Subscriber
 from kemi import callers, ksr, media
 from kemi.callers import Origin
 from kemi.context import config, network, store
@@ -70,7 +71,7 @@ def _from_phone(request: Request) -> None:
     ksr.drop_credentials()
     tenant = store().tenant(caller.tenant_id)
     callee = store().subscriber(request.user, config().domain) if ksr.to_us() else None
-    number = numbers.e164(request.user, _country(caller, tenant))
+    number = numbers.e164(request.user, callers.country_of(caller, tenant))
     if callee is None and number is not None:
         callee = store().subscriber_by_number(number)
     if callee is not None:
@@ -82,12 +83,8 @@ def _from_phone(request: Request) -> None:
 
 
 def _called_from_outside(request: Request) -> Subscriber | None:
-    number = numbers.e164(request.user, "US")
+    number = numbers.e164(request.user, DEFAULT_COUNTRY)
     return store().subscriber_by_number(number) if number else None
-
-
-def _country(caller: Subscriber, tenant: Tenant | None) -> str:
-    return caller.country or (tenant.country if tenant else "US")
 
 
 def _to_local_user(request: Request, callee: Subscriber | None) -> None:
@@ -107,7 +104,7 @@ def _to_local_user(request: Request, callee: Subscriber | None) -> None:
 
 def _forward(request: Request, callee: Subscriber, target: str) -> None:
     """Once only: a forward is not followed further, so that forwards cannot chase each other."""
-    number = numbers.e164(target, _country(callee, store().tenant(callee.tenant_id)))
+    number = numbers.e164(target, callers.country_of(callee, store().tenant(callee.tenant_id)))
     username = target.partition("@")[0]
     other = store().subscriber_by_number(number) if number else store().subscriber(username, config().domain)
     if other is not None and ksr.lookup(other.aor):

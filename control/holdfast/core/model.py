@@ -104,7 +104,3 @@ class Caller:
     subscriber: Subscriber | None = None
     tenant: Tenant | None = None
     trunk: Trunk | None = None
-
-    @property
-    def verified(self) -> bool:
-        return self.subscriber is not None or self.trunk is not None

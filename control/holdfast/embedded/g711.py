@@ -9,7 +9,6 @@ from functools import cache
 
 #: One byte of silence in each law.
 PCMU_SILENCE = 0xFF
-PCMA_SILENCE = 0xD5
 
 _BIAS = 0x84  # added before the segment is found, so that every segment begins at a power of two
 _CLIP = 32635

@@ -6,7 +6,7 @@ The same rules stand as constraints in sql/schema.sql, and a test holds the two 
 import hashlib
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from holdfast.errors import InputError
 
@@ -180,11 +180,6 @@ def flag(text: str) -> bool:
     if word not in _YES | _NO:
         raise InputError(f"{_shown(text)} is neither yes nor no", mend="write yes or no")
     return word in _YES
-
-
-def optional(read: Callable[[str], str]) -> Callable[[str], str | None]:
-    """The same reader, for a value that may be left empty."""
-    return lambda text: read(text) if text else None
 
 
 def _shown(text: str) -> str:

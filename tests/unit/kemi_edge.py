@@ -44,11 +44,12 @@ class Edge:
         self._is_gone = False
         monkeypatch.setattr(clock, "now", self.clocks.now)
         monkeypatch.setattr("holdfast.edge.store.connect", self._connect)
-        with closing(store_file.connect(Path(":memory:"))) as connection:
+        with closing(store_file.connect(folder / "provisioned.db")) as connection:
             provision(connection)
             own(connection, NUMBERS)
             for user in USERS:
                 store_subscriber(connection, subscriber(user))
+            connection.execute("pragma journal_mode = delete")  # a copy in memory has no write-ahead log
             self._provisioned = connection.serialize()
         self.db = sqlite3.connect(":memory:")
         self.reset()

@@ -287,12 +287,14 @@ class EslPeer:
                 raise LabError(f"the event socket was closed after {text!r}")
 
     def take_over(self) -> "EslPeer":
-        """As the real controller does: connect, hear the channel's events, disarm the dead man's switch."""
+        """As the real controller does: connect, hear the channel's events, be heard, disarm the dead man's switch."""
         self.command("connect")
         self.uuid = self.channel["Unique-ID"]
         for command, reply in (("linger", "+OK will linger"), ("myevents", "+OK Events Enabled")):
             if self.command(command) != reply:
                 raise LabError(f"{command} was refused")
+        self.execute("set", "holdfast_controlled=true", uuid := "c0417011-ed00-4000-8000-000000000001")
+        self.event("CHANNEL_EXECUTE_COMPLETE", Application_UUID=uuid)
         if self.command(f"api sched_del {self.uuid}") != "+OK Deleted: 1":
             raise LabError("the dead man's switch was not armed")
         return self

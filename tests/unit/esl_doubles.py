@@ -100,6 +100,7 @@ class CallPeer:
     writer: asyncio.StreamWriter
     variables: dict[str, str] = field(default_factory=dict)
     sched_del: str = "+OK Deleted: 1\n"
+    parks: bool = True  # only then are applications run
     executed: asyncio.Queue[tuple[str, str, str]] = field(default_factory=asyncio.Queue)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
     commands: list[str] = field(default_factory=list)
@@ -138,6 +139,9 @@ class CallPeer:
                 event_uuid = _EVENT_UUID.search(text.encode())
                 assert event_uuid is not None
                 assert "\nevent-lock: true\n" in text
+                if application[2] == "holdfast_controlled=true" and self.parks:
+                    completed = event_bytes("CHANNEL_EXECUTE_COMPLETE", Application_UUID=event_uuid[1].decode())
+                    return reply_bytes("+OK") + completed
                 self.executed.put_nowait((application[1], application[2] or "", event_uuid[1].decode()))
                 return reply_bytes("+OK")
             case line:

@@ -62,8 +62,8 @@ def test_n1_the_dead_mans_switch_is_disarmed_before_anything_is_done_to_the_call
         async with OneCall(variables=CALLBACK) as peer:
             await peer.until("bridge")
             peer.send("CHANNEL_HANGUP_COMPLETE")
-        assert peer.commands[:4] == ["connect", "linger", "myevents", f"api sched_del {CHANNEL_UUID}"]
-        assert set(peer.commands[4:]) == {"sendmsg"}
+        assert peer.commands[:5] == ["connect", "linger", "myevents", "sendmsg", f"api sched_del {CHANNEL_UUID}"]
+        assert set(peer.commands[5:]) == {"sendmsg"}
 
     run(test())
 
@@ -73,13 +73,27 @@ def test_n1_a_call_whose_switch_was_not_disarmed_is_let_go(answer: str) -> None:
     async def test() -> None:
         async with OneCall(variables=CALLBACK, sched_del=answer) as peer:
             pass
-        assert "sendmsg" not in peer.commands
+        assert peer.commands[-1].startswith("api sched_del")
         assert not peer.hung_up.is_set()
 
     reason = "refused" if answer.startswith("-ERR") else "too_late"
     before = counted("deadman_disarm_failures_total", reason=reason)
     run(test())
     assert counted("deadman_disarm_failures_total", reason=reason) == before + 1
+
+
+def test_n1_the_switch_stays_armed_until_the_call_is_parked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "TAKE_OVER_DEADLINE_S", 0.05)
+    before = counted("deadman_disarm_failures_total", reason="timeout")
+
+    async def test() -> None:
+        async with OneCall(variables=CALLBACK, parks=False) as peer:
+            pass
+        assert peer.commands == ["connect", "linger", "myevents", "sendmsg"]
+        assert not peer.hung_up.is_set()
+
+    run(test())
+    assert counted("deadman_disarm_failures_total", reason="timeout") == before + 1
 
 
 def test_n1_a_switch_that_is_not_disarmed_in_time_lets_go_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +124,7 @@ def test_a_call_that_does_not_say_what_it_is_for_is_left_to_the_dialplan(changed
     async def test() -> None:
         async with OneCall(variables=CALLBACK | changed) as peer:
             pass
-        assert "sendmsg" not in peer.commands
+        assert peer.executed.empty()
 
     run(test())
 

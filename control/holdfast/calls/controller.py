@@ -20,7 +20,7 @@ from holdfast.esl import commands
 from holdfast.esl.client import InboundClient, MediaHealth
 from holdfast.esl.connection import CommandRefused
 from holdfast.esl.frames import Event
-from holdfast.esl.outbound import OutboundServer, Session
+from holdfast.esl.outbound import ChannelEnded, OutboundServer, Session
 from holdfast.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class TooLate(EslError):
     """The dead man's switch had already fired: the dialplan has the call."""
 
 
-_REASONS = {EslTimeout: "timeout", TooLate: "too_late", CommandRefused: "refused"}
+_REASONS = {EslTimeout: "timeout", TooLate: "too_late", CommandRefused: "refused", ChannelEnded: "hung_up"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Controller:
 
 async def serve_call(session: Session, settings: Settings, languages: Languages) -> None:
     """One call, from the media server's connection to its end. EslError, InputError: the dialplan carries it on."""
-    await _take_over(session)
+    await take_over(session)
     request = Request.of_channel(session.channel)
     result = RELEASED
     with controller_metrics.calls_in_progress.labels(request.feature).track_inprogress():
@@ -137,7 +137,7 @@ async def _feature(session: Session, request: Request, settings: Settings, spoke
     return await callback.Callback(session, target, limits.callback_attempts, spoken, on_attempt=count).run()
 
 
-async def _take_over(session: Session) -> None:
+async def take_over(session: Session) -> None:
     """Disarm the dead man's switch, or give the call back by raising an EslError."""
     try:
         await _disarm(session)
@@ -151,6 +151,11 @@ async def _disarm(session: Session) -> None:
     try:
         async with asyncio.timeout(TAKE_OVER_DEADLINE_S):
             await session.follow()
+            # FreeSWITCH parks a call some time after `connect`. A controller that dies before that is never missed: the
+            # call would wait for park_timeout. It runs applications only while it is parked; so the switch stays armed
+            # until one has run.
+            parked = await session.execute("set", "holdfast_controlled=true")
+            await session.completion(parked, TAKE_OVER_DEADLINE_S)
             answer = await session.api(commands.sched_del(session.channel_uuid))
     except TimeoutError as error:
         raise EslTimeout(f"the dead man's switch was not disarmed within {TAKE_OVER_DEADLINE_S:g} s") from error

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from holdfast.core.headers import uri_host
 from holdfast.core.lease import Moment
 from holdfast.core.model import Pool, Trunk
 from holdfast.edge import clock
@@ -29,8 +30,7 @@ class Config:
 
     @property
     def media_uri(self) -> str:
-        host = f"[{self.media_address}]" if ":" in self.media_address else self.media_address
-        return f"{host}:{self.media_port}"
+        return f"{uri_host(self.media_address)}:{self.media_port}"
 
 
 @cache

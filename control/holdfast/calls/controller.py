@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from holdfast import controller_metrics, metrics
 from holdfast.calls import callback, prompts, readback
 from holdfast.calls.prompts import Languages, Prompts
+from holdfast.core.headers import uri_host
 from holdfast.errors import EslError, EslTimeout, InputError, SettingsError
 from holdfast.esl import commands
 from holdfast.esl.client import InboundClient, MediaHealth
@@ -132,7 +133,7 @@ async def _feature(session: Session, request: Request, settings: Settings, spoke
     if request.feature == "readback":
         return await readback.run(session, request.number, spoken)
     edge, limits = settings.sip, settings.controller
-    target = callback.Target(request.number, _uri_host(edge.address), edge.port, limits.ring_s)
+    target = callback.Target(request.number, uri_host(edge.address), edge.port, limits.ring_s)
     count = controller_metrics.callback_attempts.inc
     return await callback.Callback(session, target, limits.callback_attempts, spoken, on_attempt=count).run()
 
@@ -173,10 +174,6 @@ def show_heartbeat(event: Event) -> None:
     count = event.get("Session-Count")
     if count.isascii() and count.isdigit():
         controller_metrics.media_calls.set(int(count))
-
-
-def _uri_host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def main(settings: Settings) -> int:

@@ -53,10 +53,14 @@ def display_name(text: str) -> str:
     return _UNSAFE_DISPLAY.sub("", text).strip()[:80]
 
 
+def uri_host(host: str) -> str:
+    """A host name or an address as it stands in a URI: IPv6 in brackets (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 def source_uri(address: str, port: int, transport: str) -> str:
     """The address that packets came from, as a next hop (Kamailio's $du)."""
-    host = f"[{address}]" if ":" in address else address
-    return f"sip:{host}:{port};transport={transport.lower()}"
+    return f"sip:{uri_host(address)}:{port};transport={transport.lower()}"
 
 
 def public_contact(contact: str, callback_number: str, address: str, port: int, transport: str) -> str:
@@ -66,7 +70,7 @@ def public_contact(contact: str, callback_number: str, address: str, port: int, 
     parameter carries where the packets really came from, for the way back through NAT (Kamailio's nathelper).
     """
     uri = SipUri.parse(contact)
-    host = f"[{address}]" if ":" in address else address
+    host = uri_host(address)
     where = f"{host}:{port}"
     params = ""
     if uri is not None:

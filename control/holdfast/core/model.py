@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from holdfast.core.headers import uri_host
+
 
 class CallKind(StrEnum):
     """What an emergency-related call is."""
@@ -64,15 +66,11 @@ class Trunk:
     @property
     def uri(self) -> str:
         """The next hop, as Kamailio's $du takes it."""
-        return f"sip:{_host_in_uri(self.address or self.host)}:{self.port};transport={self.transport}"
+        return f"sip:{uri_host(self.address or self.host)}:{self.port};transport={self.transport}"
 
     def uri_of(self, number: str) -> str:
         """The Request-URI of a call to `number` over this trunk, by its name."""
-        return f"sip:{number}@{_host_in_uri(self.host)}:{self.port}"
-
-
-def _host_in_uri(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+        return f"sip:{number}@{uri_host(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

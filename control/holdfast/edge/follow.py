@@ -131,9 +131,7 @@ class Follower:
                 break
         if not await self._do(lambda store: store.replica.caught_up):
             await self._catch_up()
-        await self._in_short_steps(
-            lambda store: store.replica.settle, await self._do(lambda store: store.replica.unsettled())
-        )
+        await self._settle()
         self._in_sync = True
         metrics.sync_lag.set(0)
         metrics.sync_last_success.set_to_current_time()
@@ -142,9 +140,7 @@ class Follower:
         """Everything has come down for the first time, or again."""
         leftovers = await self._do(lambda store: store.replica.leftovers())
         await self._in_short_steps(lambda store: store.replica.apply, leftovers)
-        await self._in_short_steps(
-            lambda store: store.replica.settle, await self._do(lambda store: store.replica.unsettled())
-        )
+        await self._settle()
         leases = await self._uplink.leases(self._node_id)
         await self._in_short_steps(lambda store: store.replica.restore_leases, leases)
         if self._anew:
@@ -154,6 +150,10 @@ class Follower:
         log.info("the edge store holds everything, up to revision %d", self._cursor)
 
     # Numbers
+
+    async def _settle(self) -> None:
+        unsettled = await self._do(lambda store: store.replica.unsettled())
+        await self._in_short_steps(lambda store: store.replica.settle, unsettled)
 
     async def _claim(self) -> None:
         """Claim what each pool lacks; the numbers come down in the sync that follows."""

@@ -9,6 +9,7 @@ from typing import Any
 from holdfast.core.lease import Moment
 from holdfast.edge import clock
 from holdfast.edge.steps import not_durable, transaction
+from holdfast.edge.store import EdgeStore
 
 #: Confirmed rows stay for this long, in seconds: whoever follows the journal on this node reads them too.
 KEEP_CONFIRMED_S = 3600.0
@@ -84,18 +85,16 @@ class Outbox:
 
     def put_aside(self, entry: Entry, reason: str) -> None:
         """Keep a row that PostgreSQL does not take, with an alarm; `confirm` then lets the rest go on."""
-        now = self._now().wall_s
+        now = self._now()
         with transaction(self._db):
             added = self._db.execute(
                 "insert or ignore into journal_refused (seq, at, kind, payload, refused_at, reason)"
                 " values (?, ?, ?, ?, ?, ?)",
-                (entry.seq, entry.at, entry.kind, entry.payload, now, reason),
+                (entry.seq, entry.at, entry.kind, entry.payload, now.wall_s, reason),
             ).rowcount
             if added:
                 alarm = {"name": "journal_refused", "seq": entry.seq, "kind": entry.kind, "reason": reason}
-                self._db.execute(
-                    "insert into journal (at, kind, payload) values (?, 'alarm', ?)", (now, json.dumps(alarm))
-                )
+                EdgeStore(self._db).write_journal("alarm", alarm, now)
 
     def refused(self) -> list[Entry]:
         """The rows that were put aside."""

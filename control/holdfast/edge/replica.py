@@ -293,7 +293,7 @@ class Replica:
 
         def write(lease_id: str) -> None:
             for row in self._db.execute("select * from lease where id = ?", (lease_id,)).fetchall():
-                self._journal("lease", dict(row), now)
+                self.store.write_journal("lease", dict(row), now)
 
         with transaction(self._db):
             return while_there_is_time(lease_ids, write)
@@ -349,8 +349,7 @@ class Replica:
             (lease_id, marked_at),
         ).rowcount
         if gone:
-            self._journal("lease_erased", {"id": lease_id}, now)
-            self._db.execute("update number_state set rested_since = ? where number = ?", (now.wall_s, number))
+            self.store.write_erased(lease_id, number, now)
         return gone
 
     # Tools
@@ -358,11 +357,6 @@ class Replica:
     def alarm(self, name: str, **details: object) -> None:
         """Write an alarm into the journal, durably."""
         self.store.note("alarm", {"name": name, **details}, self._now())
-
-    def _journal(self, kind: str, payload: Mapping[str, object], now: Moment) -> None:
-        self._db.execute(
-            "insert into journal (at, kind, payload) values (?, ?, ?)", (now.wall_s, kind, json.dumps(payload))
-        )
 
     def _columns_of(self, table: str) -> frozenset[str]:
         return frozenset(row["name"] for row in self._db.execute("select name from pragma_table_info(?)", (table,)))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from holdfast.core.headers import is_address
 from holdfast.edge import store
+from holdfast.edge.steps import transaction
 
 ANSWERS_WITHIN_S = 5.0
 
@@ -53,15 +54,14 @@ def _remember(connection: sqlite3.Connection, name: str, address: str) -> None:
     known = connection.execute("select address from trunk_address where host = ?", (name,)).fetchone()
     if known and known[0] == address:
         return
-    connection.execute("begin immediate")
-    connection.execute(
-        "insert into trunk_address (host, address, resolved_at) values (?, ?, ?)"
-        " on conflict (host) do update set address = excluded.address, resolved_at = excluded.resolved_at",
-        (name, address, time.time()),
-    )
-    # The routing code keeps the trunks of one revision in memory; this makes it read them again.
-    connection.execute("update store set network_version = network_version + 1")
-    connection.execute("commit")
+    with transaction(connection):
+        connection.execute(
+            "insert into trunk_address (host, address, resolved_at) values (?, ?, ?)"
+            " on conflict (host) do update set address = excluded.address, resolved_at = excluded.resolved_at",
+            (name, address, time.time()),
+        )
+        # The routing code keeps the trunks of one revision in memory; this makes it read them again.
+        connection.execute("update store set network_version = network_version + 1")
 
 
 def _is_known(connection: sqlite3.Connection, name: str) -> bool:

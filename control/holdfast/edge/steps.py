@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from holdfast.edge.store_file import committed
+
 _T = TypeVar("_T")
 
 #: How long one transaction may go on taking items, in seconds.
@@ -16,13 +18,8 @@ STEP_S = 0.004
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """One write transaction. Errors are sqlite3's own; SQLITE_BUSY comes after the connection's timeout."""
     connection.execute("begin immediate")
-    try:
+    with committed(connection):
         yield
-        connection.execute("commit")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("rollback")
-        raise
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from holdfast.core import lease as rules
 from holdfast.core.headers import is_address
 from holdfast.core.lease import Lease, LeaseState, Moment
 from holdfast.core.model import Caller, CallKind, Pool, Subscriber, Tenant, Trunk
-from holdfast.edge.store_file import BUSY_TIMEOUT_S
+from holdfast.edge.store_file import BUSY_TIMEOUT_S, committed
 from holdfast.edge.store_file import connect as connect
 from holdfast.errors import EdgeStoreUnavailable
 
@@ -60,13 +60,8 @@ class EdgeStore:
     def _transaction(self) -> Iterator[None]:
         try:
             self._begin()
-            try:
+            with committed(self._db):
                 yield
-                self._db.execute("commit")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("rollback")
-                raise
         except sqlite3.Error as error:
             raise EdgeStoreUnavailable(f"edge store: {error}") from error
 
@@ -182,7 +177,7 @@ class EdgeStore:
             lease = self._renew(caller, pools, now) or self._lend(caller, pools, now)
             if lease is None:
                 if self._open(call_id, kind, None, None, tenant_id, now):
-                    self._journal("alarm", {"name": "pool_empty", "tenant_id": tenant_id}, now)
+                    self.write_journal("alarm", {"name": "pool_empty", "tenant_id": tenant_id}, now)
                 return None
             self._open(call_id, kind, lease.id, lease.number, tenant_id, now)
             return self._leases("l.id = ?", (lease.id,), now)[0]
@@ -208,7 +203,7 @@ class EdgeStore:
             for row in rows:
                 details = {"call_id": call_id, "kind": row["kind"], "lease_id": row["lease_id"], "reason": reason,
                            "tenant_id": row["tenant_id"], "started_at": row["started_at"]}  # fmt: skip
-                self._journal("call_ended", details, now)
+                self.write_journal("call_ended", details, now)
                 if row["lease_id"] is not None:
                     self._mark(row["lease_id"], now, ended=True)
         return bool(rows)
@@ -216,7 +211,7 @@ class EdgeStore:
     def note(self, kind: str, payload: Mapping[str, Any], now: Moment) -> None:
         """Write one journal row that belongs to no lease, such as a refusal or an alarm."""
         with self._transaction():
-            self._journal(kind, payload, now)
+            self.write_journal(kind, payload, now)
 
     # Steps of a transaction
 
@@ -299,8 +294,7 @@ class EdgeStore:
             (caller.caller_key, pool.id, number, shared),
         )
         for row in gone:
-            self._journal("lease_erased", {"id": row["id"]}, now)
-            self._db.execute("update number_state set rested_since = ? where number = ?", (now.wall_s, row["number"]))
+            self.write_erased(row["id"], row["number"], now)
         lease = Lease(
             id=uuid.uuid4().hex, number=number, pool_id=pool.id, shared=shared, caller_key=caller.caller_key,
             tenant_id=caller.tenant.id if caller.tenant else None,
@@ -313,7 +307,7 @@ class EdgeStore:
         values = _lease_row(lease)
         marks = ", ".join("?" * len(values))
         self._db.execute(f"insert into lease ({', '.join(values)}) values ({marks})", tuple(values.values()))  # noqa: S608
-        self._journal("lease", values, now)
+        self.write_journal("lease", values, now)
         return lease
 
     def _mark(self, lease_id: str, now: Moment, *, ended: bool) -> None:
@@ -325,7 +319,7 @@ class EdgeStore:
             (now.wall_s, now.boot_id, now.boottime_s, ended, lease_id),
         )
         for row in rows:
-            self._journal("lease", dict(row), now)
+            self.write_journal("lease", dict(row), now)
 
     def _open(
         self, call_id: str, kind: CallKind, lease_id: str | None, number: str | None, tenant_id: int | None, now: Moment
@@ -339,10 +333,16 @@ class EdgeStore:
         if opened:
             details = {"call_id": call_id, "kind": kind.value, "tenant_id": tenant_id, "lease_id": lease_id,
                        "number": number}  # fmt: skip
-            self._journal("call_started", details, now)
+            self.write_journal("call_started", details, now)
         return bool(opened)
 
-    def _journal(self, kind: str, payload: Mapping[str, Any], now: Moment) -> None:
+    def write_erased(self, lease_id: str, number: str, now: Moment) -> None:
+        """Within a transaction that deleted a lease: say so, and let its number rest from now. sqlite3's errors."""
+        self.write_journal("lease_erased", {"id": lease_id}, now)
+        self._db.execute("update number_state set rested_since = ? where number = ?", (now.wall_s, number))
+
+    def write_journal(self, kind: str, payload: Mapping[str, Any], now: Moment) -> None:
+        """Within a transaction: one journal row. Errors are sqlite3's own."""
         self._db.execute(
             "insert into journal (at, kind, payload) values (?, ?, ?)", (now.wall_s, kind, json.dumps(payload))
         )

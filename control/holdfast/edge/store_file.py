@@ -37,6 +37,18 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     return connection
 
 
+@contextlib.contextmanager
+def committed(connection: sqlite3.Connection) -> Iterator[None]:
+    """The rest of a transaction that was begun: commit it, or roll it back on any exception. Errors are sqlite3's."""
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
+
+
 def _make(path: Path) -> None:
     """Make the file beside its place and link it there whole: nobody ever opens one that is half made.
 
@@ -78,7 +90,7 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
         raise EdgeStoreUnavailable(f"{path} is a database, but not an edge store", mend="name another file")
     connection.execute("pragma journal_mode = wal")
     connection.execute("begin exclusive")
-    try:
+    with committed(connection):
         if connection.execute("pragma application_id").fetchone()[0] != APPLICATION_ID:
             for statement in _statements(SCHEMA_FILE.read_text(encoding="utf-8")):
                 connection.execute(statement)
@@ -87,10 +99,6 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
                 (SCHEMA_VERSION, uuid.uuid4().hex, time.time()),
             )
             connection.execute(f"pragma application_id = {APPLICATION_ID}")
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise
 
 
 def _is_foreign(connection: sqlite3.Connection) -> bool:

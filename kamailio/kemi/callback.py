@@ -77,11 +77,10 @@ def media_failed() -> None:
 def deliver_directly() -> None:
     number = ksr.recall("callback")
     identity.mask_replies(number)
-    if not deliver(number):
-        ksr.reply_final(480, "Temporarily Unavailable", "The caller's phone cannot be reached.")
-        end_here("unreachable")
-    else:
+    if deliver(number):
         ksr.count("callbacks_total", "direct")
+    else:
+        end_here("unreachable")
 
 
 def deliver_leg(number: str) -> None:
@@ -90,12 +89,19 @@ def deliver_leg(number: str) -> None:
     ksr.remove_headers_like("^X-Holdfast")
     _mark()
     ksr.record_route()
-    if not deliver(number):
-        ksr.reply_final(480, "Temporarily Unavailable", "The caller's phone cannot be reached.")
+    deliver(number)
 
 
 def deliver(number: str) -> bool:
-    """Ring whoever holds the number: every registered device of theirs, or else where their call came from."""
+    """Ring whoever holds the number. False: nobody can be reached, and the call has been answered so."""
+    if _ring(number):
+        return True
+    ksr.reply_final(480, "Temporarily Unavailable", "The caller's phone cannot be reached.")
+    return False
+
+
+def _ring(number: str) -> bool:
+    """Every registered device of the holder's, or else where the holder's call came from."""
     try:
         leases = store().leases_on(number, now())
     except EdgeStoreUnavailable as error:

@@ -1,6 +1,5 @@
 """The `holdfast` command. Every error is one line on stderr with what can be done about it, and exit status 2."""
 
-import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from holdfast.commands import daemons, database, doctor, live, numbers, tenants, trunks, users
+from holdfast.commands import daemons, database, doctor, live, nodes, numbers, tenants, trunks, users
 from holdfast.commands.context import Context
 from holdfast.commands.output import visible
 from holdfast.errors import HoldfastError
@@ -77,7 +76,7 @@ def _failed(message: str, mend: str) -> int:
     metavar="CONNINFO",
     help="Connect to PostgreSQL with these libpq parameters on top of database.dsn, such as user=postgres.",
 )
-@click.version_option(importlib.metadata.version("holdfast"), prog_name="holdfast")
+@click.version_option(package_name="holdfast", prog_name="holdfast")
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None, database: str) -> None:
     """Holdfast, a self-hosted emergency-calling service: provisioning, a look at what happens, and the daemons."""
@@ -92,7 +91,7 @@ for command in (
     numbers.pool,
     trunks.trunk_group,
     trunks.trunk,
-    trunks.node,
+    nodes.node,
     live.lease,
     live.call,
     live.registration,

@@ -1,4 +1,4 @@
-"""`holdfast trunk-group`, `holdfast trunk`, `holdfast node`: where calls go, and the nodes that carry them."""
+"""`holdfast trunk-group`, `holdfast trunk`: where calls go."""
 
 import socket
 import threading
@@ -7,9 +7,9 @@ import click
 
 from holdfast.commands import context as common
 from holdfast.commands.context import Context, json_option, pass_context
-from holdfast.commands.output import show_list, show_one
+from holdfast.commands.output import show_list
 from holdfast.errors import InputError
-from holdfast.plane import provisioning, values
+from holdfast.plane import provisioning
 
 _RESOLVE_WITHIN_S = 5.0
 
@@ -86,7 +86,8 @@ def create(
     **options: object,
 ) -> None:
     """Create a trunk. Calls and callbacks are trusted as this carrier's by the address they come from."""
-    addresses = sources if no_resolve_check else _checked(host, sources)
+    resolved = () if no_resolve_check else _resolve(host)
+    addresses = sources or resolved
     if not addresses:
         raise InputError(
             f"without looking up {host}, where the trunk's calls come from is not known",
@@ -135,56 +136,6 @@ def change(
     with context.connection() as connection:
         provisioning.change_trunk(connection, name, columns)
     click.echo(f"trunk {name} changed")
-
-
-@click.group()
-def node() -> None:
-    """Edge nodes: where phones and carriers reach us. Each owns the callback numbers it lends."""
-
-
-@node.command("create")
-@click.argument("name", required=False, type=common.NODE_NAME)
-@click.option("--address", type=common.SOURCE_ADDRESS, help="Where its Kamailio listens; sip.address by default.")
-@click.option("--port", type=common.PORT, help="sip.port by default.")
-@pass_context
-def create_node(context: Context, name: str | None, address: str | None, port: int | None) -> None:
-    """Create an edge node; without NAME this one, as its settings file says."""
-    settings = context.settings
-    name = name or values.node_name(settings.node.name)
-    address = address or settings.sip.address
-    with context.connection() as connection:
-        provisioning.create_node(connection, name, address, port or settings.sip.port)
-    click.echo(f"node {name} created at {address} port {port or settings.sip.port}")
-
-
-@node.command("list")
-@json_option
-@pass_context
-def list_nodes(context: Context, as_json: bool) -> None:
-    """List all nodes."""
-    with context.connection() as connection:
-        found = provisioning.nodes(connection)
-    show_list(found, as_json=as_json, empty="There are no nodes; 'holdfast node create' makes one.")
-
-
-@node.command("show")
-@click.argument("name", required=False)
-@json_option
-@pass_context
-def show_node(context: Context, name: str | None, as_json: bool) -> None:
-    """Show one node; without NAME this one."""
-    name = name or context.settings.node.name
-    with context.connection() as connection:
-        found = [record for record in provisioning.nodes(connection) if record.name == name]
-    if not found:
-        raise InputError(f"there is no node {name!r}", mend="'holdfast node create' makes it")
-    show_one(found[0], as_json=as_json)
-
-
-def _checked(host: str, sources: tuple[str, ...]) -> tuple[str, ...]:
-    """The addresses given, or those of the host, which must resolve in any case."""
-    resolved = _resolve(host)
-    return sources or resolved
 
 
 def _resolve(host: str) -> tuple[str, ...]:

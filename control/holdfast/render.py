@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from holdfast.core.headers import uri_host
 from holdfast.core.numbers import native_patterns
 from holdfast.errors import SettingsError
 from holdfast.settings import Settings
@@ -84,11 +85,11 @@ def freeswitch_argv(settings: Settings, binary: Path, out_dir: Path) -> list[str
 def kamailio(settings: Settings, out_file: Path) -> None:
     """Write the file that Kamailio is started with: this node's #!defines, then our kamailio.cfg."""
     sip, media, node = settings.sip, settings.media, settings.node
-    host = f"[{sip.address}]" if ":" in sip.address else sip.address
+    host = uri_host(sip.address)
     quoted = {
         "SCRIPT": str(_source("kamailio") / "emergency_routes.py"),
         "EDGE_STORE": str(node.edge_store),
-        "RPC_SOCKET": str(node.run_dir / "kamailio.rpc"),
+        "RPC_SOCKET": str(node.kamailio_rpc),
         "CTL_SOCKET": f"unix:{node.run_dir / 'kamailio.ctl'}",
         "SIP_HOSTPORT": f"{host}:{sip.port}",
         "MEDIA_ADDRESS": media.address,
@@ -164,7 +165,7 @@ def _freeswitch_variables(settings: Settings) -> dict[str, str]:
         "holdfast_rtp_last_port": str(media.rtp_last_port - media.rtp_last_port % 2),  # RTP takes even ports
         "holdfast_esl_port": str(media.esl_port),
         "holdfast_esl_password": esl_password(settings),
-        "holdfast_edge": f"[{sip.address}]:{sip.port}" if ":" in sip.address else f"{sip.address}:{sip.port}",
+        "holdfast_edge": f"{uri_host(sip.address)}:{sip.port}",
         "holdfast_edge_cidr": f"{sip.address}/128" if ":" in sip.address else f"{sip.address}/32",
         "holdfast_controller": f"{controller.address}:{controller.port}",
         # how long the controller may hold a call without a bridge before it counts as stalled

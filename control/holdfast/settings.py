@@ -40,6 +40,11 @@ class Node:
     def edge_store(self) -> Path:
         return self.state_dir / "edge.db"
 
+    @property
+    def kamailio_rpc(self) -> Path:
+        """Kamailio's JSON-RPC datagram socket."""
+        return self.run_dir / "kamailio.rpc"
+
 
 @dataclass(frozen=True)
 class Database:

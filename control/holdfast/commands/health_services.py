@@ -71,7 +71,7 @@ def _check_port(port: _Port, holder: Listener | None) -> Finding:
 
 def check_kamailio(settings: Settings) -> Finding:
     """Whether Kamailio's own interface answers."""
-    rpc_socket = settings.node.run_dir / "kamailio.rpc"
+    rpc_socket = settings.node.kamailio_rpc
     try:
         version = kamailio_rpc.call(rpc_socket, "core.version")
         uptime = kamailio_rpc.call(rpc_socket, "core.uptime")["uptime"]

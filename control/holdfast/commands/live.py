@@ -26,6 +26,14 @@ def _store(context: Context) -> Iterator[edge_store.EdgeStore]:
         yield edge_store.EdgeStore(connection)
 
 
+def _show(found: list[dict[str, object]], *, as_json: bool) -> None:
+    """One document line by line, several as a table; for programs always a list."""
+    if as_json or len(found) > 1:
+        show_list(found, as_json=as_json, empty="")
+    else:
+        show_one(found[0], as_json=False)
+
+
 # Leases
 
 
@@ -56,10 +64,7 @@ def show_lease(context: Context, number: str, plane: bool, as_json: bool) -> Non
     if not found:
         where = "by any node's report" if plane else "on this node"
         raise InputError(f"{number} is not lent {where}", mend="'holdfast lease list' shows what is; try --plane")
-    if as_json or len(found) > 1:
-        show_list(found, as_json=as_json, empty="")
-    else:
-        show_one(found[0], as_json=False)
+    _show(found, as_json=as_json)
 
 
 def _leases(context: Context, *, plane: bool) -> list[dict[str, object]]:
@@ -74,7 +79,6 @@ def _leases(context: Context, *, plane: bool) -> list[dict[str, object]]:
 
 def _lease(one: Lease, now: Moment) -> dict[str, object]:
     """A lease as it is shown. While a call is in progress its window has no end (N2)."""
-    ending = {} if one.calls else {"window_ends": utc(one.window_ends_at), "rest_ends": utc(one.rest_ends_at)}
     return {
         "number": one.number,
         "state": str(rules.state(one, now)),
@@ -83,9 +87,8 @@ def _lease(one: Lease, now: Moment) -> dict[str, object]:
         "calls": one.calls,
         "first_dial": utc(one.first_dial_at),
         "last_end": utc(one.last_end_at),
-        "window_ends": None,
-        "rest_ends": None,
-        **ending,
+        "window_ends": None if one.calls else utc(one.window_ends_at),
+        "rest_ends": None if one.calls else utc(one.rest_ends_at),
         "shared": one.shared,
         "caller_key": one.caller_key,
         "tenant_id": one.tenant_id,
@@ -127,27 +130,28 @@ def show_call(context: Context, call_id: str, plane: bool, as_json: bool) -> Non
     found = [document for document in _calls(context, plane=plane) if document["call_id"] == call_id]
     if not found:
         raise InputError(f"no call {call_id!r} is in progress", mend="'holdfast call list' shows those that are")
-    if as_json or len(found) > 1:
-        show_list(found, as_json=as_json, empty="")
-    else:
-        show_one(found[0], as_json=False)
+    _show(found, as_json=as_json)
 
 
 def _calls(context: Context, *, plane: bool) -> list[dict[str, object]]:
     if plane:
         with context.connection() as connection:
-            return [
-                {"node": one.node, "kind": one.kind, "started": utc(one.started_at), "number": one.number,
-                 "tenant_id": one.tenant_id, "call_id": one.call_id, "lease_id": one.lease_id}
-                for one in reports.shipped_calls(connection)
-            ]  # fmt: skip
+            shipped = reports.shipped_calls(connection)
+        return [{"node": one.node, **_call(one, one.number)} for one in shipped]
     with _store(context) as store:
         number_of = {one.id: one.number for one in store.leases(clock.now())}
-        return [
-            {"kind": str(one.kind), "started": utc(one.started_at), "number": number_of.get(one.lease_id or ""),
-             "tenant_id": one.tenant_id, "call_id": one.call_id, "lease_id": one.lease_id}
-            for one in store.open_calls()
-        ]  # fmt: skip
+        return [_call(one, number_of.get(one.lease_id or "")) for one in store.open_calls()]
+
+
+def _call(one: edge_store.OpenCall | reports.ShippedCall, number: str | None) -> dict[str, object]:
+    return {
+        "kind": str(one.kind),
+        "started": utc(one.started_at),
+        "number": number,
+        "tenant_id": one.tenant_id,
+        "call_id": one.call_id,
+        "lease_id": one.lease_id,
+    }
 
 
 # Registrations
@@ -163,7 +167,7 @@ def registration() -> None:
 @pass_context
 def list_registrations(context: Context, as_json: bool) -> None:
     """List every registered phone."""
-    rpc_socket = context.settings.node.run_dir / "kamailio.rpc"
+    rpc_socket = context.settings.node.kamailio_rpc
     users = kamailio_rpc.registered_users(rpc_socket)
     # a user who de-registers meanwhile has no contacts any more
     contacts = [contact for user in users for contact in kamailio_rpc.registrations(rpc_socket, user)]
@@ -176,7 +180,7 @@ def list_registrations(context: Context, as_json: bool) -> None:
 @pass_context
 def show_registration(context: Context, user: str, as_json: bool) -> None:
     """Show the phones of one user."""
-    contacts = kamailio_rpc.registrations(context.settings.node.run_dir / "kamailio.rpc", user)
+    contacts = kamailio_rpc.registrations(context.settings.node.kamailio_rpc, user)
     if not contacts:
         raise InputError(f"{user} is not registered", mend="'holdfast registration list' shows who is")
     show_list(contacts, as_json=as_json, columns=_REGISTRATION, empty="")

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,13 +22,10 @@ class Context:
 
     config: Path | None = None
     database: str = ""
-    _settings: Settings | None = field(default=None, init=False)
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
-        if self._settings is None:
-            self._settings = settings.load(self.config)
-        return self._settings
+        return settings.load(self.config)
 
     @contextmanager
     def connection(self) -> Iterator[db.Connection]:

@@ -119,10 +119,10 @@ def _as_administrator(settings: Settings, override: str) -> Iterator[Finding]:
     except HoldfastError as error:
         yield warn("administrator", f"{error}; what only an administrator sees was not looked at", error.mend)
         return
-    emergency = {group.name for group in trunk_groups if group.emergency}
-    if any(trunk.trunk_group in emergency for trunk in trunks):
-        yield ok("trunks", f"{len(trunks)} enabled, of them for emergency calls "
-                           f"{sum(trunk.trunk_group in emergency for trunk in trunks)}")  # fmt: skip
+    emergency_groups = {group.name for group in trunk_groups if group.emergency}
+    emergency = [trunk for trunk in trunks if trunk.trunk_group in emergency_groups]
+    if emergency:
+        yield ok("trunks", f"{len(trunks)} enabled, of them for emergency calls {len(emergency)}")
     else:
         yield fail(
             "trunks",

@@ -60,8 +60,6 @@ def _document(record: Any) -> dict[str, Any]:
 
 
 def _jsonable(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
     if dataclasses.is_dataclass(value):
         return _document(value)
     raise TypeError(f"no JSON for {type(value).__name__}")
@@ -69,18 +67,14 @@ def _jsonable(value: object) -> object:
 
 def _text(value: object) -> str:
     match value:
-        case None | "" | [] | ():
+        case None | "" | []:
             return "-"
         case bool():
             return "yes" if value else "no"
-        case float():
-            return f"{value:g}"
-        case list() | tuple():
+        case list():
             return ", ".join(map(_text, value))
         case dict():
             return visible(json.dumps(value, ensure_ascii=False))
-        case datetime():
-            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         case _:
             return visible(str(value))
 

@@ -4,7 +4,6 @@ import click
 
 from holdfast.commands.context import AOR, COUNTRY, NAME, Context, changes, given, json_option, pass_context
 from holdfast.commands.output import show_list, show_one
-from holdfast.errors import InputError
 from holdfast.plane import provisioning
 
 
@@ -46,10 +45,8 @@ def list_all(context: Context, as_json: bool) -> None:
 def show(context: Context, name: str, as_json: bool) -> None:
     """Show one tenant."""
     with context.connection() as connection:
-        found = [record for record in provisioning.tenants(connection) if record.name == name]
-    if not found:
-        raise InputError(f"there is no tenant {name!r}", mend="'holdfast tenant list' shows the names there are")
-    show_one(found[0], as_json=as_json)
+        found = provisioning.tenant(connection, name)
+    show_one(found, as_json=as_json)
 
 
 @tenant.command("set")

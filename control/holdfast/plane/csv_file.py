@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from holdfast.errors import InputError
+from holdfast.plane.values import shown
 
 #: No row of ours comes near this; a file without line ends must not be read into memory.
 LINE_LIMIT = 64 * 1024
@@ -118,7 +119,7 @@ class CsvFile:
             if name not in known:
                 separated = len(names) == 1 and any(mark in name for mark in ";\t")
                 hint = "separate the columns by commas" if separated else mend
-                self._report(line, "", f"unknown column {_shown(name)}", hint)
+                self._report(line, "", f"unknown column {shown(name)}", hint)
         for name in known:
             if names.count(name) > 1:
                 self._report(line, name, "the column stands there twice", "keep one of them")
@@ -165,7 +166,7 @@ def _value(column: Column, text: str) -> object:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        what = "the field" if column.secret else _shown(text)
+        what = "the field" if column.secret else shown(text)
         raise InputError(f"{what} is not UTF-8", mend="save the file as CSV UTF-8") from error
     return column.read(text)
 
@@ -178,8 +179,3 @@ def _csv_trouble(text: str) -> tuple[str, str]:
     if "new-line character" in text:
         return "a line ends in a carriage return alone", "save the file with Unix or Windows line ends"
     return f"this is not CSV ({text})", "save the file as CSV UTF-8"
-
-
-def _shown(text: str) -> str:
-    """Hostile text in a message: short, and with nothing that a terminal would obey."""
-    return repr(text if len(text) <= 60 else f"{text[:57]}…")

@@ -1,6 +1,5 @@
 """Platform numbers (tenants' own) and callback numbers (in pools)."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from holdfast.errors import InputError
@@ -116,6 +115,5 @@ def pool_use(connection: db.Connection, pool: str) -> tuple[PoolUse, ...]:
     )
 
 
-def _some(added: Iterable[str]) -> str:
-    several = list(added)
-    return several[0] if len(several) == 1 else f"{several[0]} and {len(several) - 1} more"
+def _some(added: list[str]) -> str:
+    return added[0] if len(added) == 1 else f"{added[0]} and {len(added) - 1} more"

@@ -6,6 +6,9 @@ DatabaseUnavailable when it is away.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import LiteralString
+
+from psycopg import sql
 
 from holdfast.errors import InputError
 from holdfast.plane import db, rows
@@ -73,22 +76,25 @@ class PoolRecord:
 
 # Tenants
 
+_TENANTS = """select t.id, t.name, t.country, t.max_emergency_calls, t.security_desk,
+                     (select count(*) from subscriber s where s.tenant_id = t.id) as users,
+                     (select count(*) from platform_number p where p.tenant_id = t.id) as numbers
+              from tenant t """
+
 
 def tenants(connection: db.Connection) -> tuple[TenantRecord, ...]:
     """Every tenant, by name."""
-    return rows.select(
-        connection,
-        TenantRecord,
-        """select t.id, t.name, t.country, t.max_emergency_calls, t.security_desk,
-                  (select count(*) from subscriber s where s.tenant_id = t.id) as users,
-                  (select count(*) from platform_number p where p.tenant_id = t.id) as numbers
-           from tenant t order by t.name""",
-    )
+    return rows.select(connection, TenantRecord, _TENANTS + "order by t.name")
+
+
+def tenant(connection: db.Connection, name: str) -> TenantRecord:
+    """One tenant; InputError if there is none of that name."""
+    return rows.select(connection, TenantRecord, _TENANTS + "where t.id = %s", (tenant_id(connection, name),))[0]
 
 
 def tenant_id(connection: db.Connection, name: str) -> int:
     """The id of a tenant; InputError if there is none of that name."""
-    return _id(rows.value(connection, "select id from tenant where name = %s", (name,)), "tenant", name)
+    return _id(connection, "tenant", name)
 
 
 def create_tenant(connection: db.Connection, columns: Mapping[str, object]) -> None:
@@ -137,7 +143,7 @@ def trunk_groups(connection: db.Connection) -> tuple[TrunkGroupRecord, ...]:
 
 def trunk_group_id(connection: db.Connection, name: str) -> int:
     """The id of a trunk group; InputError if there is none of that name."""
-    return _id(rows.value(connection, "select id from trunk_group where name = %s", (name,)), "trunk group", name)
+    return _id(connection, "trunk_group", name)
 
 
 def create_trunk_group(connection: db.Connection, name: str, *, emergency: bool, ordinary: bool) -> None:
@@ -169,8 +175,7 @@ def create_trunk(connection: db.Connection, group: str, columns: Mapping[str, ob
 
 def change_trunk(connection: db.Connection, name: str, columns: Mapping[str, object]) -> None:
     with db.change(connection, f"trunk set {name}: {', '.join(columns)}"):
-        found = rows.value(connection, "select id from trunk where name = %s", (name,))
-        rows.update(connection, "trunk", "id", _id(found, "trunk", name), _with_addresses(columns))
+        rows.update(connection, "trunk", "id", _id(connection, "trunk", name), _with_addresses(columns))
 
 
 def _with_addresses(columns: Mapping[str, object]) -> dict[str, object]:
@@ -198,7 +203,7 @@ def pools(connection: db.Connection) -> tuple[PoolRecord, ...]:
 
 def pool_id(connection: db.Connection, name: str) -> int:
     """The id of a pool; InputError if there is none of that name."""
-    return _id(rows.value(connection, "select id from pool where name = %s", (name,)), "pool", name)
+    return _id(connection, "pool", name)
 
 
 def create_pool(connection: db.Connection, group: str, tenant: str | None, columns: Mapping[str, object]) -> None:
@@ -208,9 +213,12 @@ def create_pool(connection: db.Connection, group: str, tenant: str | None, colum
         rows.insert(connection, "pool", {"trunk_group_id": trunk_group_id(connection, group), **owner, **columns})
 
 
-def _id(found: object, kind: str, name: str) -> int:
-    if not isinstance(found, int):
+def _id(connection: db.Connection, table: LiteralString, name: str) -> int:
+    query = sql.SQL("select id from {} where name = %s").format(sql.Identifier(table))
+    found = rows.value(connection, query, (name,))
+    if found is None:
         raise InputError(
-            f"there is no {kind} {name!r}", mend=f"'holdfast {kind.replace(' ', '-')} list' shows the names there are"
+            f"there is no {table.replace('_', ' ')} {name!r}",
+            mend=f"'holdfast {table.replace('_', '-')} list' shows the names there are",
         )
-    return found
+    return int(found)

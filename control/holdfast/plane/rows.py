@@ -19,7 +19,7 @@ def select(connection: Connection, kind: type[_T], query: LiteralString, paramet
         return tuple(cursor.execute(query, parameters))
 
 
-def value(connection: Connection, query: LiteralString, parameters: Parameters = ()) -> Any:
+def value(connection: Connection, query: LiteralString | sql.Composed, parameters: Parameters = ()) -> Any:
     """The first column of the query's first row; None if there is no row."""
     with translated():
         row = connection.execute(query, parameters).fetchone()

@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from holdfast.errors import DatabaseUnavailable
+from holdfast.plane import rows
 from holdfast.plane.db import OWNER, Connection, open_connection
 from holdfast.plane.translation import translated, unreachable
 
@@ -25,8 +26,9 @@ class Migration:
     path: Path
 
 
-def migrations(folder: Path = SQL_DIR / "migrations") -> tuple[Migration, ...]:
+def migrations() -> tuple[Migration, ...]:
     """Every migration in order; they are numbered 0001, 0002, … without a gap."""
+    folder = SQL_DIR / "migrations"
     found: list[Migration] = []
     for path in sorted(folder.glob("*.sql")):
         match = re.fullmatch(r"(\d{4})_([a-z0-9_]+)", path.stem)
@@ -42,12 +44,9 @@ def migrations(folder: Path = SQL_DIR / "migrations") -> tuple[Migration, ...]:
 
 def schema_version(connection: Connection) -> int:
     """The version of the database's schema; 0: there is none."""
-    with translated():
-        row = connection.execute("select to_regclass('holdfast.schema_migration') is not null").fetchone()
-        if row is None or not row[0]:
-            return 0
-        latest = connection.execute("select coalesce(max(version), 0) from holdfast.schema_migration").fetchone()
-    return int(str(latest[0])) if latest else 0
+    if not rows.value(connection, "select to_regclass('holdfast.schema_migration') is not null"):
+        return 0
+    return int(rows.value(connection, "select coalesce(max(version), 0) from holdfast.schema_migration"))
 
 
 def create_database(info: str) -> bool:
@@ -78,12 +77,12 @@ def create_roles(connection: Connection) -> None:
         connection.execute("set search_path = holdfast")
 
 
-def migrate(connection: Connection, folder: Path = SQL_DIR / "migrations") -> tuple[Migration, ...]:
+def migrate(connection: Connection) -> tuple[Migration, ...]:
     """Bring the schema to today's version, each migration in a transaction of its own; returns those applied.
 
     Needs the roles (create_roles) and a connection that may become holdfast_owner.
     """
-    known = migrations(folder)
+    known = migrations()
     applied = []
     with translated():
         for migration in known:

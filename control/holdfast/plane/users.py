@@ -25,32 +25,27 @@ class UserRecord:
     forward_to: str | None
 
 
+_USERS = """select s.id, t.name as tenant, s.username, s.realm, s.display_name, s.number, s.country,
+                   s.outbound_enabled, s.inbound_enabled, s.do_not_disturb, s.forward_to
+            from subscriber s join tenant t on t.id = s.tenant_id """
+
+
 def users(connection: db.Connection, *, tenant: str | None = None, limit: int | None = None) -> tuple[UserRecord, ...]:
     """Every user (of one tenant), by username; at most `limit` of them."""
     of_tenant = tenant_id(connection, tenant) if tenant else None
     return rows.select(
         connection,
         UserRecord,
-        """select s.id, t.name as tenant, s.username, s.realm, s.display_name, s.number, s.country,
-                  s.outbound_enabled, s.inbound_enabled, s.do_not_disturb, s.forward_to
-           from subscriber s join tenant t on t.id = s.tenant_id
-           where %(tenant)s::integer is null or s.tenant_id = %(tenant)s
-           order by s.username, s.realm limit %(limit)s""",
+        _USERS
+        + """where %(tenant)s::integer is null or s.tenant_id = %(tenant)s
+             order by s.username, s.realm limit %(limit)s""",
         {"tenant": of_tenant, "limit": limit},
     )
 
 
 def user(connection: db.Connection, username: str, realm: str) -> UserRecord:
     """One user; InputError if there is none of that name."""
-    found = rows.select(
-        connection,
-        UserRecord,
-        """select s.id, t.name as tenant, s.username, s.realm, s.display_name, s.number, s.country,
-                  s.outbound_enabled, s.inbound_enabled, s.do_not_disturb, s.forward_to
-           from subscriber s join tenant t on t.id = s.tenant_id
-           where s.username = %s and s.realm = %s""",
-        (username, realm),
-    )
+    found = rows.select(connection, UserRecord, _USERS + "where s.username = %s and s.realm = %s", (username, realm))
     if not found:
         raise InputError(
             f"there is no user {username}@{realm}", mend="'holdfast user list' shows all; --realm names another domain"

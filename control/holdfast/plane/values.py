@@ -31,7 +31,7 @@ def number(text: str) -> str:
     """An E.164 number; spaces, dots, hyphens and brackets between the digits are dropped (RFC 3966 §5.1.1)."""
     digits = _SEPARATORS.sub("", text)
     if not _E164.fullmatch(digits):
-        raise InputError(f"{_shown(text)} is not an E.164 number", mend="write it such as +12025550123")
+        raise InputError(f"{shown(text)} is not an E.164 number", mend="write it such as +12025550123")
     return digits
 
 
@@ -45,12 +45,12 @@ def numbers(text: str) -> Iterator[str]:
     count = int(last) - int(first) + 1
     if len(first) != len(last) or count < 1:
         raise InputError(
-            f"the range {_shown(text)} does not go upwards between numbers of one length",
+            f"the range {shown(text)} does not go upwards between numbers of one length",
             mend="write it such as +12025550100-+12025550149",
         )
     if count > RANGE_LIMIT:
         raise InputError(
-            f"the range {_shown(text)} has {count} numbers",
+            f"the range {shown(text)} has {count} numbers",
             mend=f"name at most {RANGE_LIMIT} at once, or import them from a file",
         )
     for value in range(int(first), int(last) + 1):
@@ -61,7 +61,7 @@ def country(text: str) -> str:
     """The form of an ISO 3166-1 alpha-2 code, in capitals."""
     code = text.upper()
     if not _COUNTRY.fullmatch(code):
-        raise InputError(f"{_shown(text)} is not a country code", mend="use ISO 3166-1 alpha-2, such as US or DK")
+        raise InputError(f"{shown(text)} is not a country code", mend="use ISO 3166-1 alpha-2, such as US or DK")
     return code
 
 
@@ -69,7 +69,7 @@ def username(text: str) -> str:
     """The user part of an address of record, of characters that no SIP URI has to escape."""
     if not _USERNAME.fullmatch(text):
         raise InputError(
-            f"{_shown(text)} is not a usable username", mend="use 1 to 64 of letters, digits and _ . + - (no @)"
+            f"{shown(text)} is not a usable username", mend="use 1 to 64 of letters, digits and _ . + - (no @)"
         )
     return text
 
@@ -77,7 +77,7 @@ def username(text: str) -> str:
 def realm(text: str) -> str:
     """A domain, as phones register in it."""
     if not _DOMAIN.fullmatch(text):
-        raise InputError(f"{_shown(text)} is not a domain", mend="write it such as example.com")
+        raise InputError(f"{shown(text)} is not a domain", mend="write it such as example.com")
     return text
 
 
@@ -85,7 +85,7 @@ def aor(text: str) -> str:
     """An address of record, user@domain, without sip:."""
     user, at, domain = text.partition("@")
     if not (at and _USERNAME.fullmatch(user) and _DOMAIN.fullmatch(domain)):
-        raise InputError(f"{_shown(text)} is not user@domain", mend="write it such as desk@example.com, without sip:")
+        raise InputError(f"{shown(text)} is not user@domain", mend="write it such as desk@example.com, without sip:")
     return text
 
 
@@ -95,7 +95,7 @@ def forward_to(text: str) -> str:
         return aor(text) if "@" in text else number(text)
     except InputError as error:
         raise InputError(
-            f"{_shown(text)} cannot be forwarded to", mend="write +12025550123 or someone@example.com"
+            f"{shown(text)} cannot be forwarded to", mend="write +12025550123 or someone@example.com"
         ) from error
 
 
@@ -103,7 +103,7 @@ def display_name(text: str) -> str:
     """One line of visible characters, or nothing."""
     if len(text) > _LINE_LENGTH or _INVISIBLE.search(text):
         raise InputError(
-            f"{_shown(text)} is not a usable display name", mend=f"use at most {_LINE_LENGTH} visible characters"
+            f"{shown(text)} is not a usable display name", mend=f"use at most {_LINE_LENGTH} visible characters"
         )
     return text
 
@@ -112,7 +112,7 @@ def name(text: str) -> str:
     """What a tenant, trunk or pool is called: one line of visible characters."""
     if not text or text != text.strip(" ") or len(text) > _LINE_LENGTH or _INVISIBLE.search(text):
         raise InputError(
-            f"{_shown(text)} is not a usable name",
+            f"{shown(text)} is not a usable name",
             mend=f"use 1 to {_LINE_LENGTH} visible characters, without a space at either end",
         )
     return text
@@ -122,7 +122,7 @@ def node_name(text: str) -> str:
     """A node's name: one label of a host name."""
     if not _NODE_NAME.fullmatch(text):
         raise InputError(
-            f"{_shown(text)} is not a usable node name", mend="use lower-case letters, digits and -, such as edge-1"
+            f"{shown(text)} is not a usable node name", mend="use lower-case letters, digits and -, such as edge-1"
         )
     return text
 
@@ -131,7 +131,7 @@ def host(text: str) -> str:
     """A host name, or an address without brackets."""
     bare = text.removeprefix("[").removesuffix("]")
     if not _HOST.fullmatch(bare):
-        raise InputError(f"{_shown(text)} is not a host", mend="write sip.carrier.example, or an address")
+        raise InputError(f"{shown(text)} is not a host", mend="write sip.carrier.example, or an address")
     return bare
 
 
@@ -141,7 +141,7 @@ def source_address(text: str) -> str:
         network = ipaddress.ip_network(text.removeprefix("[").removesuffix("]"))
     except ValueError as error:
         raise InputError(
-            f"{_shown(text)} is not an address or network", mend="write 192.0.2.10, or 192.0.2.0/24"
+            f"{shown(text)} is not an address or network", mend="write 192.0.2.10, or 192.0.2.0/24"
         ) from error
     if network.prefixlen < 8:
         raise InputError(
@@ -178,10 +178,10 @@ def flag(text: str) -> bool:
     """Yes or no, in the usual spellings."""
     word = text.lower()
     if word not in _YES | _NO:
-        raise InputError(f"{_shown(text)} is neither yes nor no", mend="write yes or no")
+        raise InputError(f"{shown(text)} is neither yes nor no", mend="write yes or no")
     return word in _YES
 
 
-def _shown(text: str) -> str:
-    """Typed text in a message: short, and with nothing that a terminal would obey."""
+def shown(text: str) -> str:
+    """Hostile text in a message: short, and with nothing that a terminal would obey."""
     return repr(text if len(text) <= 60 else f"{text[:57]}…")

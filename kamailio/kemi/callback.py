@@ -86,7 +86,7 @@ def deliver_directly() -> None:
 def deliver_leg(number: str) -> None:
     """The media server's leg towards the phones."""
     ksr.new_transaction()
-    ksr.remove_headers_like("^X-Holdfast")
+    ksr.remove_headers_like(media_server.PRIVATE_HEADERS)
     _mark()
     ksr.record_route()
     deliver(number)

@@ -10,7 +10,7 @@ from holdfast.core.country import DEFAULT_COUNTRY
 from holdfast.core.headers import SipUri
 from holdfast.core.model import Caller, Subscriber, Tenant, Trunk
 from holdfast.edge.store import EdgeStore
-from kemi import ksr, message
+from kemi import ksr, media_server, message
 from kemi.context import config, network
 from kemi.message import Request
 
@@ -39,7 +39,7 @@ def origin(request: Request) -> Origin:
 def strip_what_only_we_may_say(source: Origin) -> None:
     """Private headers and the callback mark count only from where they may come (N9, RFC 7090 §5)."""
     if not source.media_server and message.mentions("x-holdfast"):
-        ksr.remove_headers_like("^[Xx]-[Hh][Oo][Ll][Dd][Ff][Aa][Ss][Tt]")
+        ksr.remove_headers_like(media_server.PRIVATE_HEADERS)
     if not source.trusted:
         ksr.remove_header("Priority")
 

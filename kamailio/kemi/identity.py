@@ -42,7 +42,7 @@ def hide(sent: Request, callback_number: str) -> None:
     for name in headers.IDENTITY_HEADERS:
         ksr.remove_header(name)
     if message.mentions("\nx-"):
-        ksr.remove_headers_like("^[Xx]-")
+        ksr.remove_headers_like("^X-")
     if ksr.has_contact():
         ksr.remove_header("Contact")
         contact = headers.public_contact(sent.contact, callback_number, sent.address, sent.port, sent.transport)

@@ -5,6 +5,8 @@ from kemi.context import config
 
 #: It is on this node and says 100 at once; a second of silence means that it is gone.
 ANSWERS_WITHIN_MS = 1_000
+#: Matches the names of the headers that only the media server and we may write.
+PRIVATE_HEADERS = "^X-Holdfast"
 
 
 def send(feature: str, callback_number: str, *, lasts_at_most_ms: int, on_failure: str) -> bool:

@@ -70,6 +70,12 @@ def test_everything_that_is_provisioned_is_listed_for_programs(provisioned: Comm
     assert provisioned.json("db", "status")["up_to_date"] is True
 
 
+def test_a_name_that_is_taken_is_said_whole(holdfast: Command) -> None:
+    holdfast.ok("tenant", "create", "Acme, Inc. (US)", "--country", "US")
+    refusal = holdfast.refused("tenant", "create", "Acme, Inc. (US)", "--country", "US")
+    assert "there is a tenant Acme, Inc. (US) already" in refusal
+
+
 def test_a_users_settings_are_changed_one_by_one(holdfast: Command) -> None:
     provision(holdfast)
     holdfast.ok("user", "set", "alice", "--dnd", "on", "--inbound", "off", "--forward-to", "+12025550199")
@@ -97,6 +103,10 @@ def test_a_password_is_stored_as_ha1_alone_wherever_it_came_from(holdfast: Comma
     ("arguments", "message"),
     [
         (("tenant", "create", "acme", "--country", "US"), "there is a tenant acme already"),
+        (("tenant", "create", "\udcff", "--country", "US"), "'\\udcff' is not a usable name"),
+        (("tenant", "show", "\udcff"), "a value is not UTF-8"),
+        (("user", "create", "eve", "--tenant", "\udcff"), "a value is not UTF-8"),
+        (("user", "set", "alice", "--display-name", "\udcff"), "'\\udcff' is not a usable display name"),
         (("tenant", "create", "x", "--country", "Atlantis"), "--country: 'Atlantis' is not a country code"),
         (("tenant", "create", "x"), "Missing option '--country'"),
         (("tenant", "create", "", "--country", "US"), "'' is not a usable name"),
@@ -144,6 +154,7 @@ def test_a_password_is_stored_as_ha1_alone_wherever_it_came_from(holdfast: Comma
         (("--config", "/missing.toml", "tenant", "list"), "no settings file at /missing.toml"),
         (("--database", "password=x", "tenant", "list"), "--database holds a password"),
         (("--database", "nonsense", "tenant", "list"), "--database: missing"),
+        (("--database", "host=\udcff", "tenant", "list"), "--database: it is not UTF-8"),
         (("--database", "host=/missing", "tenant", "list"), "PostgreSQL cannot be reached"),
         (("--database", "host=no-such-host.invalid", "tenant", "list"), "PostgreSQL"),
         (("--database", "user=nobody", "tenant", "list"), 'role "nobody" does not exist'),

@@ -62,6 +62,8 @@ def _parsed(text: str, where: str, mend: str) -> dict[str, str]:
         return {name: str(value) for name, value in conninfo_to_dict(text).items()}
     except psycopg.ProgrammingError as error:
         raise InputError(f"{where}: {str(error).strip()}", mend=mend) from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: it is not UTF-8", mend=mend) from error
 
 
 def connect(settings: Settings, *, role: str = ADMIN, override: str = "") -> Connection:

@@ -95,6 +95,9 @@ def translated() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise translate(error) from error
+    except UnicodeEncodeError as error:
+        # bytes of the command line that are no UTF-8 are lone surrogates here, which psycopg cannot send
+        raise InputError("a value is not UTF-8", mend="type it in UTF-8") from error
 
 
 def translate(error: psycopg.Error) -> HoldfastError:
@@ -157,10 +160,13 @@ _KINDS: tuple[tuple[type[psycopg.Error], str, str], ...] = (
 
 def _offending_values(error: psycopg.Error) -> str:
     # 'Key (username, realm)=(alice, example.com) already exists.', in whatever language PostgreSQL speaks
-    found = re.search(r"\)=\((.*)\)", error.diag.message_detail or "")
+    found = re.search(r"\(([^()]*)\)=\((.*)\)", error.diag.message_detail or "")
     if not found:
         return "that value"
-    values = found.group(1).split(", ")
+    columns, key = found.groups()
+    if ", " not in columns:
+        return key  # a name may hold a comma
+    values = key.split(", ")
     if error.diag.constraint_name == "subscriber_username_once":
         return "@".join(values)
     if error.diag.constraint_name == "node_address_once":

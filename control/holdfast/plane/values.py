@@ -18,8 +18,9 @@ _DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 _NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HA1 = re.compile(r"[0-9a-f]{32}")
-#: Control characters and line separators: they could end a SIP header, and cannot be seen
-_INVISIBLE = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
+#: Control characters and line separators: they could end a SIP header, and cannot be seen. Lone surrogates: what was
+#: typed is not UTF-8
+_INVISIBLE = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LINE_LENGTH = 128
 _YES = frozenset({"yes", "y", "true", "t", "on", "1"})
 _NO = frozenset({"no", "n", "false", "f", "off", "0"})

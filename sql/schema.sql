@@ -282,7 +282,6 @@ create table provisioning_change (
     login text        not null default session_user,
     what  text        not null                     -- the command, without secrets
 );
-create index provisioning_change_by_time on provisioning_change (at);
 
 -- One number, one use: a pool number that were a user's would ring that user instead of the emergency caller.
 create function refuse_pool_number_in_use() returns trigger

@@ -226,7 +226,6 @@ create table provisioning_change (
     login text        not null default session_user,
     what  text        not null
 );
-create index provisioning_change_by_time on provisioning_change (at);
 
 create function refuse_pool_number_in_use() returns trigger
     language plpgsql security definer set search_path = holdfast, pg_temp

@@ -23,6 +23,7 @@ from integration.command import Command, on_node
 from integration.postgres import Database
 from integration.sql_rows import entry, lease_row, pool_number, provision, ship
 from lab.postgres import PrivatePostgres
+from unit import edge_rows
 
 
 @pytest.fixture
@@ -148,8 +149,7 @@ def store(settings: Settings) -> Iterator[Any]:
 
 
 def put_lease(store: Any, **changed: Any) -> None:
-    row = lease_row("L1", pool_number(1), **changed)
-    store.execute(f"insert into lease ({', '.join(row)}) values ({', '.join('?' * len(row))})", tuple(row.values()))
+    edge_rows.row(store, "lease", **lease_row("L1", pool_number(1), **changed))
 
 
 @pytest.mark.usefixtures("store")

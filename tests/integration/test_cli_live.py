@@ -17,6 +17,7 @@ from integration.command import Command, on_node
 from integration.postgres import Database
 from integration.small_kamailio import register, small_kamailio
 from integration.sql_rows import entry, lease_row, pool_number, provision, ship
+from unit import edge_rows
 
 
 @pytest.fixture
@@ -26,8 +27,7 @@ def holdfast(tmp_path: Path, database: Database) -> Command:
 
 def into_store(folder: Path, table: str, row: dict[str, Any]) -> None:
     with closing(edge_store.connect(folder / "edge.db")) as connection:
-        marks = ", ".join("?" * len(row))
-        connection.execute(f"insert into {table} ({', '.join(row)}) values ({marks})", tuple(row.values()))
+        edge_rows.row(connection, table, **row)
 
 
 def test_a_nodes_leases_and_calls_are_read_from_its_edge_store_without_postgresql(

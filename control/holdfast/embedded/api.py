@@ -40,5 +40,5 @@ def _kill(exchange: "Exchange", channel_uuid: str, cause: str = causes.NORMAL) -
     found = exchange.calls.get(channel_uuid)
     if not found:
         return "-ERR No such channel!\n"
-    found.leg.hangup(cause if causes.known(cause) else causes.NORMAL)
+    found.leg.hangup(causes.known_or_normal(cause))
     return "+OK\n"

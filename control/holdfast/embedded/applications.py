@@ -72,7 +72,7 @@ async def set_variable(call: "Call", argument: str) -> str:
 
 
 async def hangup(call: "Call", argument: str) -> str:
-    call.leg.hangup(argument if causes.known(argument) else causes.NORMAL)
+    call.leg.hangup(causes.known_or_normal(argument))
     return NO_RESPONSE
 
 

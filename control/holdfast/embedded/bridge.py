@@ -7,11 +7,12 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
+from holdfast.core.headers import uri_host
 from holdfast.embedded import audio, causes, dial_string
 from holdfast.embedded.channel import CallerProfile, Channel, ChannelState
 from holdfast.embedded.media import NoMediaPort
 from holdfast.embedded.outgoing_leg import Invitation, OutgoingLeg
-from holdfast.embedded.sip_fields import host_text, parse_name_addr
+from holdfast.embedded.sip_fields import Address, parse_name_addr
 from holdfast.embedded.wav import PromptUnusable
 from holdfast.errors import InputError
 
@@ -39,14 +40,15 @@ async def bridge(call: "Call", argument: str) -> str:
     """Returns after a bridged call, or when there will be none; `originate_disposition` says which, and why."""
     try:
         dial = dial_string.parse(argument)
-        if dial.target.address is None or dial.target.address[0] != call.endpoint.peer:
+        destination = dial.target.address
+        if destination is None or destination[0] != call.endpoint.peer:
             raise InputError("dial string: only the edge can be called")
         leg = OutgoingLeg(call.endpoint, call.ports, call.clock)
     except (InputError, NoMediaPort) as error:
         call.log.warning("bridge: %s", error)
         _failed(call, causes.NO_ROUTE)
         return _RESPONSE
-    attempt = _Attempt(call, leg, dial)
+    attempt = _Attempt(call, leg, dial, destination)
     try:
         cause = await attempt.ring()
         if cause is None:
@@ -69,20 +71,24 @@ def _failed(call: "Call", cause: str) -> None:
         "DIALSTATUS": _DIAL_STATUS.get(cause, cause),
     }
     wanted = variables.get("continue_on_fail", "")
-    if wanted.lower() not in ("true", "yes", "1") and cause not in wanted.split(","):
+    if not _is_true(wanted) and cause not in wanted.split(","):
         call.leg.hangup(cause)
+
+
+def _is_true(value: str) -> bool:
+    return value.lower() in ("true", "yes", "1")
 
 
 class _Attempt:
     """One INVITE towards the edge and what becomes of it."""
 
-    def __init__(self, call: "Call", leg: OutgoingLeg, dial: dial_string.DialString) -> None:
-        self.call, self.leg, self.dial = call, leg, dial
-        address = dial.target.address or call.endpoint.local
+    def __init__(self, call: "Call", leg: OutgoingLeg, dial: dial_string.DialString, destination: Address) -> None:
+        self.call, self.leg, self.dial, self.destination = call, leg, dial, destination
+        address, _ = destination
         self.channel = Channel(
             call.channel.bus,
-            f"sofia/{dial.profile}/{dial.target.user}@{address[0]}",
-            CallerProfile(call.channel.profile.name, call.channel.profile.number, dial.target.user, address[0]),
+            f"sofia/{dial.profile}/{dial.target.user}@{address}",
+            CallerProfile(call.channel.profile.name, call.channel.profile.number, dial.target.user, address),
             inbound=False,
             variables=dict(dial.variables),
             other_uuid=call.channel.uuid,
@@ -98,13 +104,8 @@ class _Attempt:
         channel.publish("CHANNEL_CREATE")
         channel.publish("CHANNEL_OUTGOING")
         remote = call.leg.media.remote
-        invitation = Invitation(
-            self.dial.uri,
-            self.dial.target.address or call.endpoint.local,
-            self._from(),
-            self.dial.headers,
-            remote.codec if remote else None,
-        )
+        prefer = remote.codec if remote else None
+        invitation = Invitation(self.dial.uri, self.destination, self._from(), self.dial.headers, prefer)
         ringback = asyncio.create_task(self._ringback()) if call.leg.answered else None
         try:
             return await self.leg.invite(invitation, self.dial.leg_timeout_s)
@@ -132,7 +133,7 @@ class _Attempt:
             ended_by = channel.hangup_cause or call.channel.hangup_cause
             call.channel.variables |= {"bridge_hangup_cause": ended_by, "last_bridge_hangup_cause": ended_by}
             call.channel.publish("CHANNEL_UNBRIDGE", sides)
-        if call.channel.variables.get("hangup_after_bridge", "").lower() in ("true", "yes", "1"):
+        if _is_true(call.channel.variables.get("hangup_after_bridge", "")):
             call.leg.hangup(channel.hangup_cause or causes.NORMAL)
 
     async def _until_over(self) -> None:
@@ -172,7 +173,7 @@ class _Attempt:
         display = caller.display if name is None else '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
         user = self.dial.variables.get("origination_caller_id_number") or caller.user or "anonymous"
         user = re.sub(r"[^\w.!~*'()&=+$,;?/%-]", lambda bad: f"%{ord(bad[0]) & 0xFF:02X}", user, flags=re.ASCII)
-        return f"{display} <sip:{user}@{host_text(self.call.endpoint.local[0])}>".strip()
+        return f"{display} <sip:{user}@{uri_host(self.call.endpoint.local[0])}>".strip()
 
     def _ringing(self) -> None:
         if self.channel.state is ChannelState.RECEIVED:

@@ -74,8 +74,6 @@ class Call:
         self.exchange, self.settings = exchange, exchange.settings
         self.endpoint, self.ports, self.clock = exchange.endpoint, exchange.ports, exchange.clock
         self.channels = exchange.channels
-        #: what the controller may have executed
-        self.applications = frozenset(APPLICATIONS)
         self.request = transaction.request
         self.purpose = purpose
         self.leg = IncomingLeg(exchange.endpoint, exchange.ports, exchange.clock, transaction)
@@ -203,8 +201,7 @@ class Call:
         caller = parse_name_addr(request.get("from"))
         address = transaction.source[0]
         remote = self.leg.media.remote
-        variables = {f"sip_h_{name}": value for name, value in request.headers if name.startswith("x-")}
-        variables = {f"sip_h_{name.removeprefix('sip_h_').title()}": value for name, value in variables.items()}
+        variables = {f"sip_h_{name.title()}": value for name, value in request.headers if name.startswith("x-")}
         variables |= {
             "sip_from_user": caller.user,
             "sip_from_display": caller.display_text,

@@ -62,6 +62,11 @@ def known(cause: str) -> bool:
     return cause in _CAUSES
 
 
+def known_or_normal(cause: str) -> str:
+    """What a hangup for this cause is for: a name that is none means the normal cause, as in FreeSWITCH."""
+    return cause if known(cause) else NORMAL
+
+
 def q850(cause: str) -> int:
     """The cause's number, as in a Reason header; numbers above 127 are FreeSWITCH's own."""
     return _CAUSES[cause][0]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.embedded import api, causes
 from holdfast.embedded import esl_frames as frames
+from holdfast.embedded.applications import APPLICATIONS
 from holdfast.embedded.channel import Event
 from holdfast.embedded.esl_connection import EVENT_NAMES, EslConnection
 from holdfast.errors import HoldfastError
@@ -108,14 +109,13 @@ class OutboundConnection(EslConnection):
         if kind == "execute":
             return self._execute(command)
         if kind == "hangup":
-            cause = command.headers.get("hangup-cause", causes.NORMAL).upper()
-            self._call.leg.hangup(cause if causes.known(cause) else causes.NORMAL)
+            self._call.leg.hangup(causes.known_or_normal(command.headers.get("hangup-cause", "").upper()))
             return frames.command_reply("+OK")
         return frames.command_reply("-ERR invalid call-command")
 
     def _execute(self, command: frames.Command) -> bytes:
         name = command.headers.get("execute-app-name", "").lower()
-        if name not in self._call.applications:
+        if name not in APPLICATIONS:
             return frames.command_reply(f"-ERR invalid application [{name[:60]}]")
         if command.headers.get("loops", "1") != "1":
             return frames.command_reply("-ERR loops is not supported")

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast.core.headers import uri_host
 from holdfast.embedded import causes
-from holdfast.embedded.sip_fields import host_text
 
 if TYPE_CHECKING:
     from holdfast.embedded.call import Call
@@ -44,7 +44,7 @@ async def _callback(call: "Call") -> None:
     # a controller that was there before may have set them otherwise
     await call.execute("set", "hangup_after_bridge=true")
     await call.execute("set", "continue_on_fail=true")
-    edge = f"{host_text(settings.sip.address)}:{settings.sip.port}"
+    edge = f"{uri_host(settings.sip.address)}:{settings.sip.port}"
     dial = (
         f"{{sip_h_X-Holdfast-Leg=deliver,sip_h_Priority=psap-callback,leg_timeout={settings.controller.ring_s},"
         f"ignore_early_media=true}}sofia/holdfast/sip:{call.purpose.callback_number}@{edge}"
@@ -58,13 +58,15 @@ async def _callback(call: "Call") -> None:
 
 
 async def _say(call: "Call", *names: str) -> None:
-    """Play prompts in one go; one that is missing is logged by playback, and the others are heard."""
-    present = [path for name in names if (path := _prompt(call, name)).is_file()]
+    """Play prompts in one go; one that is missing is logged, and the others are heard."""
+    playlist = [_PAUSE]
     for name in names:
-        if not _prompt(call, name).is_file():
+        path = _prompt(call, name)
+        if path.is_file():
+            playlist.append(str(path))
+        else:
             call.log.warning("prompt %s is missing", name)
-    playlist = "!".join([_PAUSE, *map(str, present)])
-    await call.execute("playback", "file_string://" + os.fsencode(playlist).decode("latin-1"))
+    await call.execute("playback", "file_string://" + os.fsencode("!".join(playlist)).decode("latin-1"))
 
 
 def _prompt(call: "Call", name: str) -> Path:

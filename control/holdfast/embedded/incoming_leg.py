@@ -45,20 +45,18 @@ class IncomingLeg(Leg):
     def answered(self) -> bool:
         return self.progress is Progress.ANSWERED
 
-    established = answered
-
     def ring(self) -> None:
         """180, unless more than that was said already."""
         if self.progress is Progress.RECEIVED:
             self.progress = Progress.RINGING
-            self._transaction.respond(180, "Ringing", self.headers(Request())[:2])
+            self._transaction.respond(180, "Ringing", self.own_headers)
 
     def early_media(self) -> None:
         """183 with our SDP, and media begins; possible only if the caller made the offer."""
         if self.progress in (Progress.RECEIVED, Progress.RINGING) and self.media.remote:
             self.progress = Progress.EARLY
             body = sdp.answer(self.local, self.media.remote)
-            self._transaction.respond(183, "Session Progress", [*self.headers(Request())[:2], SDP_TYPE], body)
+            self._transaction.respond(183, "Session Progress", [*self.own_headers, SDP_TYPE], body)
             self.media.start()
 
     def answer(self) -> None:

@@ -28,7 +28,6 @@ class Leg:
         self.dialog: Dialog | None = None
         self.ended = False
         self.on_end: Callable[[str], None] | None = None
-        self._key: tuple[str, str] | None = None
         #: the 2xx to a (re-)INVITE whose ACK is awaited; its offer, if it was in the 2xx, is answered by that ACK
         self._unacknowledged: ServerTransaction | None = None
         self._answer_due = False
@@ -38,7 +37,7 @@ class Leg:
         raise NotImplementedError
 
     @property
-    def established(self) -> bool:
+    def answered(self) -> bool:
         """The call was answered, by whichever side."""
         raise NotImplementedError
 
@@ -87,7 +86,7 @@ class Leg:
         self.release()
 
     def _reinvite_received(self, transaction: ServerTransaction) -> None:
-        if self._unacknowledged or not self.established:
+        if self._unacknowledged or not self.answered:
             transaction.respond(491, "Request Pending")
             return
         self._change(transaction)
@@ -126,9 +125,14 @@ class Leg:
             self.local = self.local.next()
         return sdp.answer(self.local, remote)
 
+    @property
+    def own_headers(self) -> list[tuple[str, str]]:
+        """Where the far end's next requests go, and which of them are understood."""
+        return [("contact", self.endpoint.contact), ("allow", ALLOW)]
+
     def headers(self, request: Request) -> list[tuple[str, str]]:
         """What our 2xx to an INVITE or UPDATE says besides SDP; the far end's session timer is left to the far end."""
-        headers = [("contact", self.endpoint.contact), ("allow", ALLOW), ("server", PRODUCT)]
+        headers = [*self.own_headers, ("server", PRODUCT)]
         expires = request.get("session-expires")
         if expires and "timer" in request.tokens("supported") | request.tokens("require"):
             interval = expires.partition(";")[0].strip()
@@ -140,8 +144,7 @@ class Leg:
     def establish(self, dialog: Dialog) -> None:
         """From now on requests of this dialog come here."""
         self.dialog = dialog
-        self._key = (dialog.call_id, dialog.local_tag)
-        self.endpoint.dialogs[self._key] = self
+        self.endpoint.dialogs[dialog.key] = self
 
     def _await_ack(self, transaction: ServerTransaction) -> None:
         def nobody() -> None:
@@ -166,7 +169,7 @@ class Leg:
 
     def release(self) -> None:
         """Nothing more is to be said in this dialog: what still arrives in it gets 481."""
-        if self._key:
-            self.endpoint.dialogs.pop(self._key, None)
+        if self.dialog:
+            self.endpoint.dialogs.pop(self.dialog.key, None)
         if self._unacknowledged:
             self._unacknowledged.acknowledged()

@@ -10,10 +10,10 @@ from holdfast.embedded import causes, sdp
 from holdfast.embedded.leg import SDP_TYPE, Leg
 from holdfast.embedded.media import MediaClock, MediaPorts
 from holdfast.embedded.sip_dialog import Dialog
-from holdfast.embedded.sip_endpoint import ALLOW, SipEndpoint
+from holdfast.embedded.sip_endpoint import SipEndpoint
 from holdfast.embedded.sip_fields import Address
 from holdfast.embedded.sip_message import Request, Response, SipParseError
-from holdfast.embedded.sip_transactions import GIVE_UP_S, ClientTransaction, Headers
+from holdfast.embedded.sip_transactions import GIVE_UP_S, ClientTransaction, Headers, new_tag
 
 #: How long after a CANCEL its outcome is waited for before the caller hears of it.
 _CANCEL_OUTCOME_S = 1.0
@@ -38,7 +38,6 @@ class OutgoingLeg(Leg):
 
     def __init__(self, endpoint: SipEndpoint, ports: MediaPorts, clock: MediaClock) -> None:
         super().__init__(endpoint, ports, clock)
-        self.answered = False
         self.on_ringing: Callable[[], None] | None = None
         self._invite: ClientTransaction | None = None
         self._fallback: Address = endpoint.local
@@ -47,20 +46,19 @@ class OutgoingLeg(Leg):
         self._acks: dict[str, tuple[bytes, Address]] = {}
 
     @property
-    def established(self) -> bool:
-        return self.answered
+    def answered(self) -> bool:
+        return self.dialog is not None
 
     async def invite(self, invitation: Invitation, ring_s: float) -> str | None:
         """Ring for so many seconds. Returns None when the call is answered, else the cause why it is not."""
         self._fallback = invitation.destination
         headers = [
             ("max-forwards", "70"),
-            ("from", f"{invitation.from_value};tag={secrets.token_hex(8)}"),
+            ("from", f"{invitation.from_value};tag={new_tag()}"),
             ("to", f"<{invitation.uri}>"),
             ("call-id", secrets.token_hex(16)),
             ("cseq", "1 INVITE"),
-            ("contact", self.endpoint.contact),
-            ("allow", ALLOW),
+            *self.own_headers,
             *invitation.headers,
             SDP_TYPE,
         ]
@@ -127,7 +125,6 @@ class OutgoingLeg(Leg):
             self._refuse(dialog, causes.INCOMPATIBLE)
             self.end(causes.INCOMPATIBLE)
             return
-        self.answered = True
         self.establish(dialog)
         self._decide(None)
 

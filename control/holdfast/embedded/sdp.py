@@ -4,6 +4,7 @@ import email
 import ipaddress
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -146,8 +147,8 @@ def _direction(lines: list[str]) -> Direction | None:
 
 def offer(local: LocalAudio, prefer: str | None = None) -> bytes:
     """Our offer: both laws (the preferred one first) and telephone-events, no silence suppression."""
-    laws = sorted(_STATIC, key=lambda number: _STATIC[number] != prefer) if prefer else list(_STATIC)
-    return _session(local, [*_stream(local.address[1], "RTP/AVP", laws, _EVENT_TYPE, Direction.SENDRECV)])
+    laws = dict(sorted(_STATIC.items(), key=lambda law: law[1] != prefer))
+    return _session(local, _stream(local.address[1], "RTP/AVP", laws, _EVENT_TYPE, Direction.SENDRECV))
 
 
 def answer(local: LocalAudio, remote: RemoteAudio) -> bytes:
@@ -156,19 +157,19 @@ def answer(local: LocalAudio, remote: RemoteAudio) -> bytes:
     for index, section in enumerate(remote.sections):
         kind, _, profile, formats = (*section.split(" ", 3), "", "", "")[:4]
         if index == remote.chosen:
-            law = [remote.payload_type]
-            lines += _stream(local.address[1], profile, law, remote.event_type, remote.direction.mirrored, remote.codec)
+            law = {remote.payload_type: remote.codec}
+            lines += _stream(local.address[1], profile, law, remote.event_type, remote.direction.mirrored)
         else:
             lines.append(f"m={kind} 0 {profile or 'RTP/AVP'} {formats or '0'}")
     return _session(local, lines)
 
 
 def _stream(
-    port: int, profile: str, laws: list[int], event_type: int | None, direction: Direction, codec: str | None = None
+    port: int, profile: str, laws: Mapping[int, str], event_type: int | None, direction: Direction
 ) -> list[str]:
     events = [] if event_type is None else [event_type]
     lines = [f"m=audio {port} {profile} {' '.join(str(number) for number in [*laws, *events])}"]
-    lines += [f"a=rtpmap:{number} {codec or _STATIC[number]}/8000" for number in laws]
+    lines += [f"a=rtpmap:{number} {name}/8000" for number, name in laws.items()]
     for number in events:
         lines += [f"a=rtpmap:{number} telephone-event/8000", f"a=fmtp:{number} 0-15"]
     return [*lines, "a=ptime:20", f"a={direction}"]

@@ -52,8 +52,9 @@ class Dialog:
         )
 
     @property
-    def local_tag(self) -> str:
-        return parse_name_addr(self.local).tag
+    def key(self) -> tuple[str, str]:
+        """By what the endpoint finds it: Call-ID and our tag."""
+        return self.call_id, parse_name_addr(self.local).tag
 
     @property
     def remote_tag(self) -> str:

@@ -9,9 +9,10 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from holdfast.embedded.sip_fields import Address, host_text, parse_name_addr, parse_via
+from holdfast.core.headers import uri_host
+from holdfast.embedded.sip_fields import Address, parse_name_addr, parse_via
 from holdfast.embedded.sip_message import Request, Response, SipParseError, parse
-from holdfast.embedded.sip_transactions import ClientTransaction, Headers, ServerTransaction, new_branch
+from holdfast.embedded.sip_transactions import ClientState, ClientTransaction, Headers, ServerTransaction, new_branch
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +43,12 @@ class SipEndpoint(asyncio.DatagramProtocol):
 
     @property
     def contact(self) -> str:
-        return f"<sip:holdfast@{host_text(self.local[0])}:{self.local[1]}>"
+        return f"<sip:holdfast@{uri_host(self.local[0])}:{self.local[1]}>"
 
     @property
     def idle(self) -> bool:
         """Nothing that was sent still waits for its answer."""
-        return not any(client.state.name != "COMPLETED" for client in self._clients.values())
+        return not any(client.state is not ClientState.COMPLETED for client in self._clients.values())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
@@ -91,9 +92,9 @@ class SipEndpoint(asyncio.DatagramProtocol):
 
     def cancel(self, invite: ClientTransaction) -> None:
         """Cancel a sent INVITE: at once if it was heard of (§9.1), else when the first provisional answer comes."""
-        if invite.state.name == "CALLING":
+        if invite.state is ClientState.CALLING:
             invite.wants_cancel = True
-        elif invite.state.name == "PROCEEDING":
+        elif invite.state is ClientState.PROCEEDING:
             branch = parse_via(invite.request.get("via")).branch
             self._client(invite.cancel_request(), branch, invite.destination, lambda _: None)
 
@@ -105,7 +106,7 @@ class SipEndpoint(asyncio.DatagramProtocol):
         return encoded
 
     def _via(self, branch: str) -> str:
-        return f"SIP/2.0/UDP {host_text(self.local[0])}:{self.local[1]};branch={branch};rport"
+        return f"SIP/2.0/UDP {uri_host(self.local[0])}:{self.local[1]};branch={branch};rport"
 
     def _client(
         self, request: Request, branch: str, destination: Address, on_response: Callable[[Response], None]

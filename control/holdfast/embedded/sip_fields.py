@@ -123,11 +123,6 @@ def parse_via(value: str) -> Via:
     return Via(found[2].strip("[]"), int(found[3]) if found[3] else None, _parameters(found[4] or ""))
 
 
-def host_text(address: str) -> str:
-    """An IP address as it stands in a URI: IPv6 in brackets."""
-    return f"[{address}]" if ":" in address else address
-
-
 def _not_empty(uri: str) -> str:
     if not uri or re.search(r"\s", uri):
         raise SipParseError("an address has no usable URI")

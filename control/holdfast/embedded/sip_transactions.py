@@ -8,7 +8,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
-from holdfast.embedded.sip_fields import Address, Via, host_text, parse_name_addr, parse_via
+from holdfast.core.headers import uri_host
+from holdfast.embedded.sip_fields import DEFAULT_PORT, Address, Via, parse_name_addr, parse_via
 from holdfast.embedded.sip_message import Request, Response, SipParseError
 
 T1_S = 0.5
@@ -69,7 +70,7 @@ class ServerTransaction:
         self._send = send
         self._forget = forget
         # RFC 3581: without rport the answer goes to the port that the sender names as its own
-        self._answer_to = source if "rport" in via.parameters else (source[0], via.port or 5060)
+        self._answer_to = source if "rport" in via.parameters else (source[0], via.port or DEFAULT_PORT)
         self._encoded = b""
         self._resender: _Resender | None = None
 
@@ -133,8 +134,8 @@ def _with_source(via: str, source: Address) -> str:
     if "rport" in parsed.parameters and parsed.parameters["rport"] is None:
         head, _, tail = via.partition(";")
         kept = [part for part in tail.split(";") if part.partition("=")[0].strip().lower() not in ("rport", "received")]
-        return ";".join([head, *kept, f"received={host_text(source[0])}", f"rport={source[1]}"])
-    return via if parsed.host == source[0] else f"{via};received={host_text(source[0])}"
+        return ";".join([head, *kept, f"received={uri_host(source[0])}", f"rport={source[1]}"])
+    return via if parsed.host == source[0] else f"{via};received={uri_host(source[0])}"
 
 
 class ClientState(Enum):
@@ -192,9 +193,7 @@ class ClientTransaction:
         self.on_response(response)
 
     def _complete(self, response: Response) -> None:
-        self._resender.stop()
-        self.state = ClientState.COMPLETED
-        asyncio.get_running_loop().call_later(GIVE_UP_S, self._forget)
+        self._finish()
         if self.request.method == "INVITE" and response.status >= 300:
             # §17.1.1.3: hop by hop, to where the INVITE went, whatever Contact the refusal names
             self._ack = self._ack_for(response).encode()
@@ -221,11 +220,14 @@ class ClientTransaction:
     def _transmit(self) -> None:
         self._send(self._encoded, self.destination)
 
-    def _nobody_answers(self) -> None:
+    def _finish(self) -> None:
         self._resender.stop()
         self.state = ClientState.COMPLETED
         # remembered a while longer: a late 2xx must still be acknowledged and ended
         asyncio.get_running_loop().call_later(GIVE_UP_S, self._forget)
+
+    def _nobody_answers(self) -> None:
+        self._finish()
         copied = [(name, self.request.get(name)) for name in ("via", "from", "to", "call-id", "cseq")]
         self.on_response(Response(copied, b"", 408, "Request Timeout"))
 

@@ -13,12 +13,10 @@ from xml.sax.saxutils import escape
 from holdfast.core.headers import uri_host
 from holdfast.core.numbers import native_patterns
 from holdfast.errors import SettingsError
-from holdfast.settings import Settings
+from holdfast.settings import LANGUAGE, Settings
 
 #: The checkout (or copy of it) that this package runs from: the configuration lies beside the code, not in a wheel.
 _SOURCES = Path(__file__).resolve().parents[2]
-#: BCP 47 as a folder's name. Anything else below the prompts folder is not a language.
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _SECRET_BYTES = 32
 #: FreeSWITCH would expand, split or cut these, however they are written: ${x}, a!b, {options}path, path@@offset.
 _UNTELLABLE = re.compile(r"[\x00-\x1f\x7f$\\{}!]|@@")
@@ -156,7 +154,6 @@ def _modules_dir(binary: Path) -> Path | None:
 
 def _freeswitch_variables(settings: Settings) -> dict[str, str]:
     media, controller, sip = settings.media, settings.controller, settings.sip
-    control_s = 60 + controller.callback_attempts * (controller.ring_s + 15)
     return {
         "holdfast_node": settings.node.name,
         "holdfast_media_address": media.address,
@@ -168,8 +165,7 @@ def _freeswitch_variables(settings: Settings) -> dict[str, str]:
         "holdfast_edge": f"{uri_host(sip.address)}:{sip.port}",
         "holdfast_edge_cidr": f"{sip.address}/128" if ":" in sip.address else f"{sip.address}/32",
         "holdfast_controller": f"{controller.address}:{controller.port}",
-        # how long the controller may hold a call without a bridge before it counts as stalled
-        "holdfast_control_s": str(control_s),
+        "holdfast_control_s": str(controller.holds_a_call_for_s),
         "holdfast_ring_s": str(controller.ring_s),
         "holdfast_attempts_in_ones": "1" * controller.callback_attempts,
         "holdfast_prompts_dir": str(media.prompts_dir),
@@ -185,13 +181,11 @@ def _freeswitch_variables(settings: Settings) -> dict[str, str]:
 def _languages(settings: Settings) -> list[str]:
     """The default language, and every folder of the prompts that is named like one."""
     default = settings.media.language
-    if not _LANGUAGE.fullmatch(default):
+    if not LANGUAGE.fullmatch(default):
         raise SettingsError(
             f"media.language: {default!r} is not a language tag", mend="use a tag such as en or pt-BR (BCP 47)"
         )
-    folder = settings.media.prompts_dir
-    found = {entry.name for entry in folder.iterdir() if entry.is_dir()} if folder.is_dir() else set()
-    return sorted({default} | {name for name in found if _LANGUAGE.fullmatch(name)})
+    return sorted({default, *settings.media.languages()})
 
 
 def _vars_xml(variables: dict[str, str]) -> str:

@@ -17,6 +17,8 @@ from holdfast.errors import SettingsError
 
 DEFAULT_PATH = Path("/etc/holdfast/holdfast.toml")
 
+#: BCP 47 as a folder's name. Anything else below the prompts folder is not a language.
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 #: What some texts must look like, and how that is said.
 _TEXTS = {
     "name": (re.compile(r"\S(.*\S)?"), 'a name, such as "edge-1"'),
@@ -99,6 +101,12 @@ class Media:
         """The event socket commands the whole media server: it is never open to anybody but this node."""
         return "127.0.0.1"
 
+    def languages(self) -> list[str]:
+        """Every folder of prompts_dir that is named like a language."""
+        folder = self.prompts_dir
+        found = (entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else ()
+        return sorted(name for name in found if LANGUAGE.fullmatch(name))
+
     def esl_password(self) -> str:
         try:
             password = self.esl_password_file.read_text(encoding="ascii").strip()
@@ -124,6 +132,11 @@ class Controller:
     metrics_port: int = 9104
     ring_s: int = 30
     callback_attempts: int = 3
+
+    @property
+    def holds_a_call_for_s(self) -> int:
+        """How long it may hold a call without a bridge before it counts as stalled, in seconds."""
+        return 60 + self.callback_attempts * (self.ring_s + 15)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ REQUIRED = (
     *(f"digits/{digit}.wav" for digit in "0123456789"),
 )  # fmt: skip
 
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 #: What a playlist of the media server can hold: '!' would end a path there, '$' and others would be expanded.
 _USABLE_PATH = re.compile(r"/[\w ./+-]+")
 _SAMPLES_PER_S, _CHANNELS, _BYTES_PER_SAMPLE = 8000, 1, 2
@@ -65,7 +64,7 @@ def load(media: Media) -> Languages:
             f"media.prompts_dir: the media server cannot be told {str(root)!r}",
             mend="use a path of letters, digits, spaces and . _ + - only",
         )
-    complete = {name: Prompts(root / name) for name in _languages(root) if not _faults(root / name)}
+    complete = {name: Prompts(root / name) for name in media.languages() if not _faults(root / name)}
     for language in dict.fromkeys((media.language, LAST_LANGUAGE)):
         if language in complete:
             if language != media.language:
@@ -78,10 +77,6 @@ def load(media: Media) -> Languages:
         f"media.prompts_dir: {_sentence(faults)}",
         mend=f"make them: python3 freeswitch/sounds/make_prompts.py {root}",
     )
-
-
-def _languages(root: Path) -> list[str]:
-    return sorted(entry.name for entry in root.iterdir() if _LANGUAGE.fullmatch(entry.name)) if root.is_dir() else []
 
 
 def _faults(folder: Path) -> list[str]:

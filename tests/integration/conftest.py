@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from holdfast.plane import db
-from integration.freeswitch import SENTENCES, MediaServer, short_prompts
+from integration.embedded import EmbeddedServer
+from integration.freeswitch import FreeSwitch
+from integration.media_server import running
 from integration.postgres import Database, fresh_database
-from lab.audio import Samples, read_wav
 from lab.media import find_freeswitch
-from lab.ports import Ports
 from lab.postgres import PrivatePostgres
 
 #: Without a FreeSWITCH its own tests are left out; the run's last line says which media server was used.
@@ -64,25 +64,21 @@ def real_prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prompt_folder(tmp_path_factory: pytest.TempPathFactory, real_prompts: Path) -> Path:
-    """Short prompts: see `prompt_clips`."""
-    folder = tmp_path_factory.mktemp("short") / "prompts"
-    short_prompts(folder, real_prompts / "en")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def prompt_clips(prompt_folder: Path) -> dict[str, Samples]:
-    """What the sentences of `freeswitch` sound like, by name."""
-    return {name: read_wav(prompt_folder / "en" / f"{name}.wav") for name in SENTENCES}
-
-
-@pytest.fixture(scope="session")
-def freeswitch(tmp_path_factory: pytest.TempPathFactory, prompt_folder: Path) -> Iterator[MediaServer]:
+def freeswitch(tmp_path_factory: pytest.TempPathFactory, real_prompts: Path) -> Iterator[FreeSwitch]:
     """A running FreeSWITCH with our configuration; nobody listens where it looks for the controller."""
-    ports = Ports()
-    server = MediaServer(tmp_path_factory.mktemp("freeswitch"), prompt_folder, ports)
-    server.start()
-    yield server
-    server.daemon.kill()
-    ports.close()
+    with running(FreeSwitch(tmp_path_factory.mktemp("freeswitch"), real_prompts)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A running embedded media server."""
+    with running(EmbeddedServer(tmp_path_factory.mktemp("embedded"))) as server:
+        yield server
+
+
+@pytest.fixture
+def server(embedded_server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """The embedded media server without a call; the test must leave it so."""
+    yield embedded_server
+    embedded_server.wait_for_the_end_of_calls()

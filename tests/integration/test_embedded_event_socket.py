@@ -1,50 +1,32 @@
 """The embedded media server's event socket, as clients that connect to it see it."""
 
 import json
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from integration.embedded import (
-    ADDRESS,
-    PASSWORD,
-    Controller,
-    EmbeddedServer,
-    EslPeer,
-    running,
-    wait_for_the_end_of_calls,
-)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with running(tmp_path_factory.mktemp("embedded")) as server:
-        yield server
-
-
-def raw(server: EmbeddedServer) -> EslPeer:
-    return EslPeer(socket.create_connection((ADDRESS, server.settings.media.esl_port), timeout=3))
+from integration.embedded import EmbeddedServer
+from integration.media_server import Controller, running
+from lab.errors import NotStarted
 
 
 def test_a_wrong_password_ends_the_connection_and_the_right_one_is_nowhere_in_the_log(server: EmbeddedServer) -> None:
-    with raw(server) as esl:
+    with server.connection() as esl:
         assert esl.frame()[0] == {"Content-Type": "auth/request"}
         assert esl.command("auth wrong") == "-ERR invalid"
         assert esl.frame()[0]["Content-Type"] == "text/disconnect-notice"
         assert esl.frame() == ({}, "")
     with server.client():
         pass
-    assert PASSWORD not in server.daemon.log()
+    assert server.password not in server.daemon.log()
 
 
 def test_nothing_is_told_or_done_before_the_password(server: EmbeddedServer) -> None:
-    with raw(server) as esl:
+    with server.connection() as esl:
         esl.frame()
         for command in ("api status", "event plain ALL", "api show channels as json"):
             assert esl.command(command) == "-ERR command not found"
-        assert esl.command(f"auth {PASSWORD}") == "+OK accepted"
+        assert esl.command(f"auth {server.password}") == "+OK accepted"
         assert esl.command("api status").startswith("UP 0 years")
 
 
@@ -85,7 +67,7 @@ def test_a_client_sees_a_call_filters_its_events_and_can_end_it(server: Embedded
     with Controller(server) as controller, server.client() as watcher:
         watcher.command("event plain CHANNEL_ANSWER CHANNEL_EXECUTE CHANNEL_HANGUP_COMPLETE")
         watcher.command("filter Event-Name CHANNEL_HANGUP_COMPLETE")
-        caller = server.caller(tmp_path, "readback", scenario="call_ended_by_peer").start()
+        caller = server.call(tmp_path, "readback", scenario="call_ended_by_peer")
         with controller.take() as esl:
             esl.execute("answer")
             esl.execute("playback", "silence_stream://-1")
@@ -100,7 +82,7 @@ def test_a_client_sees_a_call_filters_its_events_and_can_end_it(server: Embedded
     assert killed == "+OK"
     assert ended["Hangup-Cause"] == "CALL_REJECTED"
     assert not watcher.events
-    wait_for_the_end_of_calls(server)
+    server.wait_for_the_end_of_calls()
     assert json.loads(server.api("show channels as json")) == {"row_count": 0}
 
 
@@ -116,7 +98,7 @@ def test_what_a_controller_may_not_do_to_a_call_is_refused(
     server: EmbeddedServer, tmp_path: Path, message: str, answer: str
 ) -> None:
     with Controller(server) as controller:
-        caller = server.caller(tmp_path, "readback", scenario="call_refused", code=603).start()
+        caller = server.call(tmp_path, "readback", scenario="call_refused", code=603)
         with controller.take() as esl:
             assert esl.command(f"sendmsg\n{message}") == answer
             assert esl.command(f"sendmsg {'0' * 36}\ncall-command: hangup").startswith("-ERR invalid session id")
@@ -126,7 +108,7 @@ def test_what_a_controller_may_not_do_to_a_call_is_refused(
 
 def test_commands_in_pieces_and_in_one_piece_are_answered_in_order(server: EmbeddedServer, tmp_path: Path) -> None:
     with Controller(server) as controller:
-        caller = server.caller(tmp_path, "readback", duration_ms=100).start()
+        caller = server.call(tmp_path, "readback", duration_ms=100)
         with controller.accept() as esl:
             esl.send("connect\n\nlinger\n\nmyevents")
             kinds = [esl.frame()[0].get("Reply-Text") for _ in range(3)]
@@ -142,9 +124,12 @@ def test_commands_in_pieces_and_in_one_piece_are_answered_in_order(server: Embed
 
 
 def test_a_port_in_use_is_named_with_the_way_out(server: EmbeddedServer, tmp_path: Path) -> None:
-    second = EmbeddedServer(tmp_path, server.ports)
+    second = EmbeddedServer(tmp_path)
     text = (tmp_path / "holdfast.toml").read_text()
     own, taken = second.settings.media.esl_port, server.settings.media.esl_port
     (tmp_path / "holdfast.toml").write_text(text.replace(f"esl_port = {own}", f"esl_port = {taken}"))
-    with pytest.raises(Exception, match=rf"TCP port {taken} \(media\.esl_port\).*set another media\.esl_port"):
-        second.start()
+    with (
+        pytest.raises(NotStarted, match=rf"TCP port {taken} \(media\.esl_port\).*set another media\.esl_port"),
+        running(second),
+    ):
+        pass

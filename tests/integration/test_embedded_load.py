@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from integration.embedded import ADDRESS, EmbeddedServer, running, wait_for_the_end_of_calls
+from integration.embedded import EmbeddedServer
+from integration.media_server import ADDRESS, running
 
 CALLS = 20
 LISTEN_S = 1.5
@@ -20,7 +21,7 @@ _SO_TIMESTAMPNS = 35
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    with running(tmp_path) as server:
+    with running(EmbeddedServer(tmp_path)) as server:
         yield server
 
 
@@ -87,7 +88,7 @@ def test_twenty_callers_at_once_hear_speech_without_a_gap(server: EmbeddedServer
     used_s = cpu_seconds(server.daemon.pid) - used_before_s
     for ear in ears:
         ear.request("BYE", 2)
-    wait_for_the_end_of_calls(server)
+    server.wait_for_the_end_of_calls()
     gaps = sorted(after[0] - before[0] for ear in ears for before, after in itertools.pairwise(ear.packets))
     print(f"20 calls: worst gap {gaps[-1] * 1000:.1f} ms, processor {100 * used_s / LISTEN_S:.0f} %")
     for ear in ears:

@@ -1,20 +1,9 @@
 """Answers, cancels and changes that cross each other on the wire, and routes through proxies."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from integration.embedded import (
-    NUMBER,
-    Controller,
-    EmbeddedServer,
-    line,
-    running,
-    wait_for_invites,
-    wait_for_the_end_of_calls,
-)
+from integration.embedded import EmbeddedServer
 from integration.embedded_scenarios import (
     SDP,
     final,
@@ -26,22 +15,11 @@ from integration.embedded_scenarios import (
     request,
     scenario,
 )  # fmt: skip
+from integration.media_server import NUMBER, Controller, running, wait_for_an_invite
+from integration.rtp_line import Line
 from lab.waiting import wait_until
 
 BYE_ANSWER = reply("200 OK", tag="")
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with running(tmp_path_factory.mktemp("embedded")) as server:
-        yield server
-
-
-@pytest.fixture
-def server(started: EmbeddedServer) -> Iterator[EmbeddedServer]:
-    """The server without a call; the test must leave it so."""
-    yield started
-    wait_for_the_end_of_calls(started)
 
 
 def answer_crossing_cancel(ending: str) -> str:
@@ -58,15 +36,26 @@ def answer_crossing_cancel(ending: str) -> str:
     )
 
 
+def callback(offer: str = "", answer: str = "") -> list[str]:
+    """A PSAP's call until it is answered: with the offer in the INVITE, or else with its answer to ours in the ACK."""
+    return [
+        request("INVITE", 1, body=offer, headers=f"X-Holdfast-Callback-Number: {NUMBER}", answered=False),
+        recv_response(100, optional="true"),
+        recv_response(180, optional="true", rrs="true"),
+        recv_response(200, rrs="true"),
+        request("ACK", 1, body=answer),
+    ]
+
+
 def test_an_answer_that_crosses_our_cancel_is_kept_while_the_psap_is_there(
     server: EmbeddedServer, tmp_path: Path
 ) -> None:
     edge = server.edge(tmp_path, answer_crossing_cancel(recv("BYE") + BYE_ANSWER))
     with Controller(server) as controller:
-        caller = server.caller(tmp_path, "callback", duration_ms=200).start()
+        caller = server.call(tmp_path, "callback", duration_ms=200)
         with controller.take() as esl:
             esl.execute("set", "hangup_after_bridge=true")
-            esl.execute("bridge", server.dial.format(ring_s=1))
+            esl.execute("bridge", server.dial(1))
             assert esl.event("CHANNEL_BRIDGE")["variable_originate_disposition"] == "SUCCESS"
             outcome = caller.wait()
     assert outcome.ok, outcome.complaints
@@ -77,7 +66,7 @@ def test_an_answer_that_crosses_the_cancel_of_a_psap_who_gave_up_is_acknowledged
     server: EmbeddedServer, tmp_path: Path
 ) -> None:
     edge = server.edge(tmp_path, answer_crossing_cancel(recv("BYE") + BYE_ANSWER))
-    outcome = server.caller(tmp_path, "callback", scenario="call_cancelled").run()
+    outcome = server.call(tmp_path, "callback", scenario="call_cancelled").wait()
     assert outcome.ok, outcome.complaints
     delivered = edge.wait()
     assert delivered.ok, delivered.complaints
@@ -89,7 +78,7 @@ def test_a_phone_that_answers_before_the_first_cancel_can_be_sent_is_ended_too(
     # nothing provisional was heard: no CANCEL may be sent (RFC 3261 §9.1), and then the call is answered
     late = scenario("late", recv_invite(), pause(700), final("200 OK", body=SDP), recv("ACK"), recv("BYE"), BYE_ANSWER)
     edge = server.edge(tmp_path, late)
-    outcome = server.caller(tmp_path, "callback", scenario="call_cancelled").run()
+    outcome = server.call(tmp_path, "callback", scenario="call_cancelled").wait()
     assert outcome.ok, outcome.complaints
     assert edge.wait().ok
     assert "CANCEL" not in {m.message.method for m in edge.messages() if m.message}
@@ -115,7 +104,7 @@ def test_the_second_of_two_phones_that_answer_at_once_is_acknowledged_and_ended(
         1,
     )
     edge = server.edge(tmp_path, forked)
-    outcome = server.caller(tmp_path, "callback", duration_ms=400).run()
+    outcome = server.call(tmp_path, "callback", duration_ms=400).wait()
     assert outcome.ok, outcome.complaints
     delivered = edge.wait()
     assert delivered.ok, delivered.complaints
@@ -131,7 +120,7 @@ def test_requests_in_a_call_follow_the_route_that_the_answer_recorded(server: Em
         "routed", recv_invite(), final("200 OK", body=SDP, headers=headers), recv("ACK"), recv("BYE"), BYE_ANSWER
     )
     edge = server.edge(tmp_path, routed)
-    outcome = server.caller(tmp_path, "callback", duration_ms=200).run()
+    outcome = server.call(tmp_path, "callback", duration_ms=200).wait()
     assert outcome.ok, outcome.complaints
     delivered = edge.wait()
     assert delivered.ok, delivered.complaints
@@ -143,16 +132,11 @@ def test_requests_in_a_call_follow_the_route_that_the_answer_recorded(server: Em
 
 def test_a_psap_may_hold_the_call_move_its_media_and_refresh_it(server: EmbeddedServer, tmp_path: Path) -> None:
     held = SDP.replace("o=lab 1 1", "o=lab 1 2") + "\n      a=sendonly"
-    with line() as moved:
+    with Line() as moved:
         elsewhere = SDP.replace("o=lab 1 1", "o=lab 1 3").replace("[media_port]", str(moved.port))
-        headers = f"X-Holdfast-Callback-Number: {NUMBER}"
         busy = scenario(
             "changes",
-            request("INVITE", 1, body=SDP, headers=headers, answered=False),
-            recv_response(100, optional="true"),
-            recv_response(180, optional="true", rrs="true"),
-            recv_response(200, rrs="true"),
-            request("ACK", 1),
+            *callback(offer=SDP),
             request("INVITE", 2, body=held),
             recv_response(200),
             request("ACK", 2),
@@ -177,7 +161,7 @@ def test_a_psap_may_hold_the_call_move_its_media_and_refresh_it(server: Embedded
             recv_response(200),
         )
         edge = server.edge(tmp_path, "uas_answers", ring_ms=0, echo=True)
-        outcome = server.sipp(busy, tmp_path, to_server=True, number="callback").run()
+        outcome = server.sipp(busy, tmp_path, calls_us=True, number="callback").run()
         assert outcome.ok, outcome.complaints
         assert moved.echoes() > 10
     assert edge.wait().ok
@@ -189,32 +173,28 @@ def test_a_psap_may_hold_the_call_move_its_media_and_refresh_it(server: Embedded
 
 
 def test_a_psap_that_leaves_the_offer_to_us_is_answered_and_heard(server: EmbeddedServer, tmp_path: Path) -> None:
-    with line() as psap:
+    with Line() as psap:
         own = SDP.replace("[media_port]", str(psap.port))
         offerless = scenario(
             "offerless",
-            request("INVITE", 1, headers=f"X-Holdfast-Callback-Number: {NUMBER}", answered=False),
-            recv_response(100, optional="true"),
-            recv_response(180, optional="true", rrs="true"),
-            recv_response(200, rrs="true"),
-            request("ACK", 1, body=own),
+            *callback(answer=own),
             pause(500),
             request("BYE", 2),
             recv_response(200),
         )
         edge = server.edge(tmp_path, "uas_answers", ring_ms=0, echo=True)
-        outcome = server.sipp(offerless, tmp_path, to_server=True, number="callback").run()
+        outcome = server.sipp(offerless, tmp_path, calls_us=True, number="callback").run()
         assert outcome.ok, outcome.complaints
         assert psap.echoes() > 10
     assert edge.wait().ok
 
 
 def test_n1_a_server_told_to_stop_ends_every_call_and_is_gone(tmp_path: Path) -> None:
-    with running(tmp_path) as server:
+    with running(EmbeddedServer(tmp_path)) as server:
         edge = server.edge(tmp_path, "uas_rings")
-        talking = server.caller(tmp_path, "readback", scenario="call_ended_by_peer").start()
-        ringing = server.caller(tmp_path, "callback", scenario="call_refused", code=503).start()
-        wait_for_invites(edge, 1)
+        talking = server.call(tmp_path, "readback", scenario="call_ended_by_peer")
+        ringing = server.call(tmp_path, "callback", scenario="call_refused", code=503)
+        wait_for_an_invite(edge, within_s=4)
         wait_until(
             "an answer", lambda: any(m.message and m.message.status == 200 for m in talking.messages()), within_s=10
         )

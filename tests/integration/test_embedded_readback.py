@@ -1,31 +1,19 @@
 """933 on the embedded media server: what a caller hears, with a controller and without one."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from integration.embedded import ADDRESS, STRANGER, Controller, EmbeddedServer, line, running, wait_for_the_end_of_calls
+from integration.embedded import EmbeddedServer
+from integration.media_server import ADDRESS, STRANGER, Controller, running
+from integration.rtp_line import Line
 from lab.sipp import SCENARIOS
 from lab.waiting import wait_until
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    with running(tmp_path_factory.mktemp("embedded")) as server:
-        yield server
-
-
-@pytest.fixture
-def server(started: EmbeddedServer) -> Iterator[EmbeddedServer]:
-    """The server without a call; the test must leave it so."""
-    yield started
-    wait_for_the_end_of_calls(started)
-
-
 def test_n1_without_a_controller_the_readback_says_the_number_twice(server: EmbeddedServer, tmp_path: Path) -> None:
-    with line() as ear:
-        outcome = server.caller(tmp_path, "readback", number="+183", scenario="call_ended_by_peer", line=ear).run()
+    with Line() as ear:
+        outcome = server.call(tmp_path, "readback", number="+183", scenario="call_ended_by_peer", line=ear).wait()
     assert outcome.ok, outcome.complaints
     for name in ("readback/intro", "readback/again", "readback/end", "digits/1", "digits/8", "digits/3"):
         assert ear.hears(server.clips[name]), name
@@ -35,14 +23,14 @@ def test_n1_without_a_controller_the_readback_says_the_number_twice(server: Embe
 
 
 def test_n1_a_call_is_taken_away_from_a_stalled_controller_which_is_not_asked_again(tmp_path: Path) -> None:
-    with running(tmp_path) as server, Controller(server) as stalled:
-        caller = server.caller(tmp_path, "readback", duration_ms=400).start()
+    with running(EmbeddedServer(tmp_path)) as server, Controller(server) as stalled:
+        caller = server.call(tmp_path, "readback", duration_ms=400)
         wait_until("the fallback", lambda: "playback" in [row["application"] for row in server.channels()], within_s=10)
         with stalled.accept() as late:
             late.command("connect")
-            assert late.command(f"api sched_del {late.channel['Unique-ID']}") == "+OK Deleted: 0"
+            assert late.command(f"api sched_del {late.uuid}") == "+OK Deleted: 0"
             assert late.execute("hangup").startswith("-ERR")
-        following = server.caller(tmp_path, "readback", duration_ms=100).run()
+        following = server.call(tmp_path, "readback", duration_ms=100).wait()
         first = caller.wait()
     assert first.ok, first.complaints
     assert following.ok, following.complaints
@@ -52,7 +40,7 @@ def test_n1_a_controller_that_dies_before_it_speaks_leaves_its_call_to_the_fallb
     server: EmbeddedServer, tmp_path: Path
 ) -> None:
     with Controller(server) as dying:
-        caller = server.caller(tmp_path, "readback", duration_ms=200).start()
+        caller = server.call(tmp_path, "readback", duration_ms=200)
         dying.accept().close()
         outcome = caller.wait()
     assert outcome.ok, outcome.complaints
@@ -61,8 +49,8 @@ def test_n1_a_controller_that_dies_before_it_speaks_leaves_its_call_to_the_fallb
 def test_n1_a_readback_whose_controller_dies_ends_what_was_asked_for_and_goes_on_by_itself(
     server: EmbeddedServer, tmp_path: Path
 ) -> None:
-    with Controller(server) as dying, line() as ear:
-        caller = server.caller(tmp_path, "readback", line=ear, duration_ms=1200).start()
+    with Controller(server) as dying, Line() as ear:
+        caller = server.call(tmp_path, "readback", line=ear, duration_ms=1200)
         with dying.take() as esl:
             esl.execute("answer")
             esl.execute("playback", f"{server.directory}/prompts/en/digits/7.wav")
@@ -74,9 +62,9 @@ def test_n1_a_readback_whose_controller_dies_ends_what_was_asked_for_and_goes_on
 
 def test_a_controller_drives_a_readback_and_hears_of_every_step(server: EmbeddedServer, tmp_path: Path) -> None:
     prompts = server.directory / "prompts/en"
-    with Controller(server) as controller, line() as ear:
+    with Controller(server) as controller, Line() as ear:
         who = '"J\udcf6rg" <sip:J%F6rg@pbx.example>'
-        caller = server.caller(tmp_path, "readback", scenario="call_ended_by_peer", line=ear, **{"from": who}).start()
+        caller = server.call(tmp_path, "readback", scenario="call_ended_by_peer", line=ear, **{"from": who})
         with controller.take() as esl:
             channel = esl.channel
             esl.execute("answer", uuid="u-1")
@@ -108,7 +96,7 @@ def test_a_controller_drives_a_readback_and_hears_of_every_step(server: Embedded
 
 def test_a_caller_who_hangs_up_in_the_middle_interrupts_the_prompt(server: EmbeddedServer, tmp_path: Path) -> None:
     with Controller(server) as controller:
-        caller = server.caller(tmp_path, "readback", duration_ms=200).start()
+        caller = server.call(tmp_path, "readback", duration_ms=200)
         with controller.take() as esl:
             esl.execute("answer")
             esl.execute("playback", "silence_stream://-1", uuid="u-1")
@@ -139,7 +127,7 @@ def test_what_is_not_the_edges_or_cannot_be_served_is_refused_clearly(
     outcome = server.sipp(
         refused,
         tmp_path,
-        to_server=True,
+        calls_us=True,
         headers=headers,
         number=how.get("feature", "readback"),
         code=status,

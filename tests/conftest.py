@@ -1,11 +1,14 @@
-"""What every test run says about itself: which media server it used."""
+"""What every test run says about itself: which media server it used. And ports of a test's own."""
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from lab.media import find_freeswitch
+from lab.ports import Ports
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -19,3 +22,10 @@ def media_server() -> str:
         return "the embedded one (FreeSWITCH was not used)"
     version = subprocess.run([binary, "-version"], capture_output=True, text=True, timeout=10, check=False).stdout
     return f"{version.strip()} at {binary}"
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    """A block of ports that nobody else on this machine uses."""
+    with closing(Ports()) as claimed:
+        yield claimed

@@ -60,11 +60,6 @@ def write_source(path: Path, name: str, length_s: float = 150.0) -> Path:
     return path
 
 
-def write_silence(path: Path, length_s: float = 150.0) -> Path:
-    write_wav(path, np.zeros(int(length_s * RATE_HZ), np.int16))
-    return path
-
-
 def mu_law(samples: Samples) -> bytes:
     """ITU-T G.711 µ-law, one byte per sample: half the size for the report, as the phone network carries it."""
     clipped = np.clip(np.abs(samples.astype(np.int32)), 0, 32635) + 132

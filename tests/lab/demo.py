@@ -5,10 +5,10 @@ import platform
 import signal
 import sys
 from datetime import UTC, datetime
-from types import FrameType
 
 from holdfast.errors import HoldfastError
 from lab import report, scenes
+from lab.errors import told
 from lab.media import find_freeswitch
 from lab.narration import Narrator
 from lab.report import Report
@@ -21,7 +21,7 @@ REPORT = REPOSITORY / "var" / "demo" / "report.html"
 
 def main() -> int:
     """Run the demo; 0 only if every check held and nothing is left running."""
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     narrator = Narrator()
     narrator.title("Holdfast: the callback rings the right phone")
     try:
@@ -34,7 +34,7 @@ def main() -> int:
         print("stopped", file=sys.stderr)
         return 130
     except HoldfastError as error:
-        print(f"error: {error}" + (f"\nmend: {error.mend}" if error.mend else ""), file=sys.stderr)
+        print(told(error), file=sys.stderr)
         return 2
     _check_nothing_is_left(system, story)
     return _conclude(story, narrator)
@@ -69,10 +69,6 @@ def _media(system: System) -> str:
     if find_freeswitch() is not None:
         return "the embedded one, as HOLDFAST_MEDIA says"
     return "the embedded one (no FreeSWITCH was found; HOLDFAST_FREESWITCH=/path/to/freeswitch names one)"
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -17,3 +17,8 @@ class NotStarted(LabError):
 
 class PortInUse(LabError):
     """Another process holds a port that the lab needs."""
+
+
+def told(error: HoldfastError) -> str:
+    """An error and its mend, as lines for a terminal."""
+    return f"error: {error}" + (f"\nmend: {error.mend}" if error.mend else "")

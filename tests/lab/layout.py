@@ -114,23 +114,26 @@ class Layout:
         layout.require_free()
         return layout
 
+    def places(self) -> list[tuple[str, str, int]]:
+        """Who needs which address and port, phones and voice apart."""
+        return [
+            ("Kamailio", self.sip_address, self.sip_port),
+            ("the media server", self.sip_address, self.media_sip_port),
+            ("the media server's event socket", "127.0.0.1", self.esl_port),
+            ("the call controller", "127.0.0.1", self.controller_port),
+            ("Kamailio's metrics page", "127.0.0.1", self.http_port),
+            ("the edge agent's metrics page", "127.0.0.1", self.agent_metrics_port),
+            ("the controller's metrics page", "127.0.0.1", self.controller_metrics_port),
+            *((f"the simulated PSAP {trunk.name}", trunk.address, trunk.port) for trunk in self.trunks),
+        ]
+
     def require_free(self) -> None:
         """Raise PortInUse for the first port that another process holds."""
         stop = "stop that process"
         other = f"{stop}, or choose another port: make up SIP_PORT=5070"
-        wanted = [
-            ("Kamailio", self.sip_address, self.sip_port, other),
-            ("the media server", self.sip_address, self.media_sip_port, other),
-            ("the media server's event socket", "127.0.0.1", self.esl_port, stop),
-            ("the call controller", "127.0.0.1", self.controller_port, stop),
-            ("Kamailio's metrics page", "127.0.0.1", self.http_port, stop),
-            ("the edge agent's metrics page", "127.0.0.1", self.agent_metrics_port, stop),
-            ("the controller's metrics page", "127.0.0.1", self.controller_metrics_port, stop),
-        ]
-        for purpose, address, port, mend in wanted:
-            require_free(purpose, address, port, mend)
-        for trunk in self.trunks:
-            require_free(f"the simulated PSAP {trunk.name}", trunk.address, trunk.port, stop)
+        chosen = {(self.sip_address, self.sip_port), (self.sip_address, self.media_sip_port)}
+        for purpose, address, port in self.places():
+            require_free(purpose, address, port, other if (address, port) in chosen else stop)
 
     def settings(self, folder: Path, dsn: str, prompts: Path, *, rtpengine: str, hep_collector: str) -> str:
         """The settings file, in TOML (docs/settings.md)."""

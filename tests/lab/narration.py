@@ -29,8 +29,7 @@ class Narrator:
         self._line(f"  {self.seconds:5.1f} s  {text}")
 
     def check(self, check: Check) -> None:
-        mark = self._painted("ok    ", "32") if check.ok else self._painted("FAILED", "31;1")
-        self._line(f"           {mark} {check.row:<5} {check.what}: {check.observed}")
+        self._line(f"           {self._mark(check)} {check.row:<5} {check.what}: {check.observed}")
         if not check.ok:
             self._line(f"                        expected: {check.expected}")
 
@@ -39,8 +38,10 @@ class Narrator:
         self.title("What was checked")
         for scene in scenes:
             for check in scene.checks:
-                mark = self._painted("ok    ", "32") if check.ok else self._painted("FAILED", "31;1")
-                self._line(f"  {mark} {check.row:<5} {check.what}")
+                self._line(f"  {self._mark(check)} {check.row:<5} {check.what}")
+
+    def _mark(self, check: Check) -> str:
+        return self._painted("ok    ", "32") if check.ok else self._painted("FAILED", "31;1")
 
     def _line(self, text: str = "") -> None:
         print(text, file=self._out, flush=True)

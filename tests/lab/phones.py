@@ -101,6 +101,7 @@ class Phone:
         self._recordings = directory / "recordings"
         self._control: Control | None = None
         self._seen = 0
+        self._log_begins = 0
         argv = ["baresip", "-4", "-s", "-f", str(directory)]
         self._daemon = Daemon(Program(f"phone {name}", argv, directory / "baresip.log"))
 
@@ -110,6 +111,7 @@ class Phone:
         """Run baresip and connect to it; a phone with a password begins to register."""
         self._write_configuration()
         self._seen = 0
+        self._log_begins = self.log_file.stat().st_size if self.log_file.exists() else 0
         self._daemon.start(self._connect)
         return self
 
@@ -122,12 +124,6 @@ class Phone:
         """End it as a power cut would: no BYE, no un-REGISTER."""
         self._disconnect()
         self._daemon.kill()
-
-    def freeze(self) -> None:
-        self._daemon.freeze()
-
-    def thaw(self) -> None:
-        self._daemon.thaw()
 
     @property
     def running(self) -> bool:
@@ -144,10 +140,7 @@ class Phone:
         return self
 
     def _is_registered(self) -> bool:
-        return any(
-            not traced.sent and traced.message.method == "REGISTER" and traced.message.status == 200
-            for traced in self.trace()
-        )
+        return any(answer.status == 200 for answer in self.answers("REGISTER"))
 
     # calls --------------------------------------------------------------------------------------------------------
 
@@ -211,8 +204,8 @@ class Phone:
     # what passed --------------------------------------------------------------------------------------------------
 
     def trace(self) -> list[TracedMessage]:
-        """Every SIP message it sent or received; what is not a valid message (hostile tests) is left out."""
-        data = self._daemon.program.log_file.read_bytes()
+        """Every SIP message it sent or received since its start; what is not a valid message is left out."""
+        data = self.log_file.read_bytes()[self._log_begins :]
         found = []
         for mark in _TRACED.finditer(data):
             head, blank, rest = data[mark.end() :].partition(b"\r\n\r\n")
@@ -229,6 +222,11 @@ class Phone:
         """The requests of this method that it received."""
         messages = [traced.message for traced in self.trace() if not traced.sent]
         return [message for message in messages if message.is_request and message.method == method]
+
+    def answers(self, method: str) -> list[SipMessage]:
+        """The responses that it received to its requests of this method, in order."""
+        messages = [traced.message for traced in self.trace() if not traced.sent]
+        return [message for message in messages if not message.is_request and message.method == method]
 
     def recordings(self) -> list[Path]:
         """What it heard, one WAV file per ended call, oldest first."""
@@ -247,10 +245,6 @@ class Phone:
             f"{self.name} to hear it", heard, within_s=within_s, every_s=0.2, why=lambda: f"best score {best:.2f}"
         )
         return best
-
-    def spoken(self) -> list[Path]:
-        """What it said, one WAV file per ended call, oldest first."""
-        return sorted(self._recordings.glob("dump-*-enc.wav"))
 
     @property
     def log_file(self) -> Path:

@@ -1,13 +1,10 @@
 """Ports for one lab: free ones from a block that no other lab on this machine uses, or fixed ones, checked first."""
 
-import contextlib
 import errno
-import ipaddress
 import random
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
+from holdfast.commands import listeners
 from lab.errors import LabError, PortInUse
 
 #: Blocks lie below Linux' ephemeral ports (32768 and up), so that no client socket takes one by chance.
@@ -91,56 +88,7 @@ def require_free(purpose: str, address: str, port: int, mend: str) -> None:
     """Raise PortInUse, naming the process that holds the port, unless it is free."""
     if is_free(address, port):
         return
-    holders = sorted({holder for inode in _inodes_on(address, port) for holder in _holders(inode)})
-    by = "a process of another user"
-    if holders:
-        pid, name = holders[0]  # of a program with many processes, the first is the one to be ended
-        by = f"{name} (pid {pid})" + (f" and {len(holders) - 1} more" if holders[1:] else "")
+    everybody = listeners.listeners()
+    found = (listeners.on(everybody, protocol, address, port) for protocol in ("udp", "tcp"))
+    by = next((holder.who for holder in found if holder), "a process that cannot be seen")
     raise PortInUse(f"{purpose} needs port {port} on {address}, which is in use by {by}", mend=mend)
-
-
-def _inodes_on(address: str, port: int) -> set[str]:
-    """Socket inodes from /proc/net that occupy the port for this address (proc_net_tcp(5): hex, host byte order)."""
-    found: set[str] = set()
-    for table in ("tcp", "udp", "tcp6", "udp6"):
-        for line in _lines(Path("/proc/net") / table):
-            columns = line.split()
-            host, _, hex_port = columns[1].partition(":")
-            if int(hex_port, 16) != port or (table.startswith("tcp") and columns[3] != "0A"):
-                continue
-            bound = _address(host)
-            if bound.is_unspecified or str(bound) == address:
-                found.add(columns[9])
-    return found - {"0"}
-
-
-def _address(hex_words: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    octets = b"".join(bytes.fromhex(hex_words[i : i + 8])[::-1] for i in range(0, len(hex_words), 8))
-    address = ipaddress.ip_address(octets)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii").splitlines()[1:]
-    except FileNotFoundError:  # IPv6 is switched off
-        return []
-
-
-def _holders(inode: str) -> Iterator[tuple[int, str]]:
-    """Pid and name of every process with this socket open, as far as we may look."""
-    wanted = f"socket:[{inode}]"
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            if any(_points_to(fd, wanted) for fd in (process / "fd").iterdir()):
-                yield int(process.name), (process / "comm").read_text().strip()
-
-
-def _points_to(link: Path, wanted: str) -> bool:
-    try:
-        return str(link.readlink()) == wanted
-    except OSError:  # closed meanwhile
-        return False

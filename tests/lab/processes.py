@@ -53,9 +53,7 @@ class Daemon:
 
     @property
     def pid(self) -> int:
-        if self._process is None:
-            raise LabError(f"{self.name} was not started")
-        return self._process.pid
+        return self._popen.pid
 
     def start(self, ready: Callable[[], object], *, within_s: float = 15.0) -> None:
         """Run the program and wait until `ready()` is true; NotStarted shows the end of its log."""
@@ -114,13 +112,13 @@ class Daemon:
         self.kill()
 
     def kill(self) -> None:
-        """KILL the whole process group at once, as a crash would."""
-        if self._process is None:
+        """KILL the whole process group at once, as a crash would. Harmless when not started, or ended before."""
+        if self not in _running:  # its pid may be somebody else's by now
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         try:
-            self._process.wait(10)
+            self._popen.wait(10)
         except subprocess.TimeoutExpired as error:
             raise LabError(f"{self.name} (pid {self.pid}) cannot be killed") from error
         self._forget()
@@ -171,12 +169,12 @@ class Daemon:
         return "; the end of its log " + str(self.program.log_file) + ":\n  " + "\n  ".join(lines)
 
 
-def stop_all(daemons: Iterable[Daemon]) -> None:
-    """Stop each, in the order given, even when one of them resists; the first failure is raised at the end."""
+def end_all(endings: Iterable[Callable[[], None]]) -> None:
+    """End each, in the order given, even when one of them resists; the first failure is raised at the end."""
     failures: list[Exception] = []
-    for daemon in daemons:
+    for end in endings:
         try:
-            daemon.stop()
+            end()
         except (LabError, OSError) as error:
             failures.append(error)
     if failures:
@@ -198,7 +196,7 @@ def processes_of(folder: Path) -> list[str]:
 
 @atexit.register
 def _end_everything() -> None:
-    stop_all(list(reversed(_running)))
+    end_all([daemon.stop for daemon in reversed(_running)])
 
 
 def _how(return_code: int) -> str:

@@ -33,10 +33,6 @@ class Heard:
     last: int
     score: float
 
-    @property
-    def at_s(self) -> float:
-        return self.first / RATE_HZ
-
 
 def digit_clips(digits_dir: Path) -> dict[str, Signal]:
     """The prompt clips `0.wav` … `9.wav`, without the silence around the words."""
@@ -60,7 +56,7 @@ def score(sound: Samples, clip: Samples) -> float:
     return float(scores.max()) if len(scores) else 0.0
 
 
-def find_clips(signal: Signal, clips: Mapping[str, Signal], threshold: float = THRESHOLD) -> list[Heard]:
+def find_clips(signal: Signal, clips: Mapping[str, Signal]) -> list[Heard]:
     """Every occurrence of every clip that scores above the threshold, in order of time.
 
     Where occurrences overlap, only the best one counts (non-maximum suppression).
@@ -69,7 +65,7 @@ def find_clips(signal: Signal, clips: Mapping[str, Signal], threshold: float = T
         Heard(name, int(first), int(first) + len(clip), float(scores[first]))
         for name, clip in clips.items()
         for scores in [match_scores(signal, clip)]
-        for first in _peaks(scores, threshold)
+        for first in _peaks(scores)
     ]
     kept: list[Heard] = []
     for candidate in sorted(candidates, key=lambda heard: -heard.score):
@@ -116,9 +112,9 @@ def _correlate(padded: Signal, piece: Signal, offset: int, places: int) -> Signa
     return result
 
 
-def _peaks(scores: Signal, threshold: float) -> list[int]:
+def _peaks(scores: Signal) -> list[int]:
     """Places above the threshold that are the highest within half a clip's usual length around them."""
-    above = np.flatnonzero(scores > threshold)
+    above = np.flatnonzero(scores > THRESHOLD)
     peaks: list[int] = []
     for place in above:
         if peaks and place - peaks[-1] < RATE_HZ // 10:

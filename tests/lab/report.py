@@ -66,8 +66,6 @@ class Report:
     title: str
     facts: Mapping[str, str]
     scenes: Sequence[Scene]
-    #: why the demo stopped early, or empty
-    stopped: str = ""
 
     @property
     def checks(self) -> list[Check]:
@@ -79,7 +77,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        return bool(self.checks) and not self.failed and not self.stopped
+        return bool(self.checks) and not self.failed
 
 
 @dataclass(frozen=True)

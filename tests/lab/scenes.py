@@ -2,15 +2,12 @@
 
 from lab.layout import ALICE, BOB, DEVICE_ADDRESS, DOMAIN, PSAP_NUMBER, User
 from lab.phones import Phone
-from lab.recordings import digits_heard
+from lab.recordings import THRESHOLD, digits_heard
 from lab.services import prompts
 from lab.sip_messages import SipMessage
 from lab.sipp import Credentials
 from lab.story import Story
 from lab.trace import Captured
-
-#: Two endpoints hear each other when the other's melody is found in what they received with this score or more.
-HEARD = 0.7
 
 
 def tell_all(story: Story) -> None:
@@ -38,13 +35,8 @@ def readback(story: Story, alice: Phone) -> None:
         lease = lease_of(story, ALICE)
         check_heard_number(story, alice, lease, ALICE)
         story.check("A3", "the number is held for alice from now on", ALICE.aor, holder_of(story, lease))
-        story.check(
-            "N2",
-            "its window is at least an hour",
-            "≥ 60 min",
-            f"{window_min(story, lease):g} min",
-            ok=window_min(story, lease) >= 60,
-        )
+        window_min = story.system.lease_of(ALICE)["window_s"] / 60
+        story.check("N2", "its window is at least an hour", "≥ 60 min", f"{window_min:g} min", ok=window_min >= 60)
 
 
 def emergency_from_a_talkative_device(story: Story, psap: Phone) -> None:
@@ -223,7 +215,7 @@ def check_two_way(story: Story, row: str, alice: Phone, psap: Phone) -> None:
     for listener, speaker in ((alice, psap), (psap, alice)):
         score = listener.hears(speaker.clip)
         what = f"{called(listener)} hears {called(speaker)} (matched filter)"
-        story.check(row, what, f"≥ {HEARD:.2f}", f"{score:.2f}", ok=score >= HEARD)
+        story.check(row, what, f"≥ {THRESHOLD:.2f}", f"{score:.2f}", ok=score >= THRESHOLD)
 
 
 def called(phone: Phone) -> str:
@@ -256,8 +248,8 @@ def check_callback(story: Story, alice: Phone, passed: list[Captured], *, throug
     invite = alice.received("INVITE")[-1]
     story.check("A4", "who calls, as alice's phone sees it", PSAP_NUMBER, invite.address("From").user)
     story.check("N9", "the call is marked", "psap-callback", invite.get("Priority") or "not marked")
-    media = f"{story.system.settings.media.address}:{story.system.settings.media.sip_port}"
-    legs = [message for item in passed if (message := invite_from(item, media)) is not None]
+    endpoint = story.system.media_endpoint
+    legs = [message for item in passed if (message := invite_from(item, endpoint)) is not None]
     expected = "through the media server" if through_media else "straight from Kamailio"
     observed = "through the media server" if legs else "straight from Kamailio"
     story.check("A4" if through_media else "N1", "the way the callback took", expected, observed)
@@ -273,15 +265,8 @@ def invite_from(captured: Captured, endpoint: str) -> SipMessage | None:
 
 def lease_of(story: Story, user: User) -> str:
     """The number that this user holds; ValueError unless there is exactly one."""
-    [number] = [str(lease["number"]) for lease in story.system.leases() if lease["aor"] == user.aor]
-    return number
+    return str(story.system.lease_of(user)["number"])
 
 
 def holder_of(story: Story, number: str) -> str:
     return ", ".join(str(lease["aor"]) for lease in story.system.leases() if lease["number"] == number)
-
-
-def window_min(story: Story, number: str) -> float:
-    """The length of the number's window, in minutes."""
-    [window_s] = [int(str(lease["window_s"])) for lease in story.system.leases() if lease["number"] == number]
-    return window_s / 60

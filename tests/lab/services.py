@@ -96,9 +96,9 @@ def controller(settings: Settings, folder: Path, holdfast: Command) -> Service:
     )
 
 
-def media_server(settings: Settings, folder: Path, holdfast: Command, wanted: str | None) -> tuple[str, Service]:
-    """FreeSWITCH where there is one, else the embedded media server; `wanted` (or HOLDFAST_MEDIA) forces one."""
-    wanted = wanted or os.environ.get("HOLDFAST_MEDIA") or "auto"
+def media_server(settings: Settings, folder: Path, holdfast: Command) -> tuple[str, Service]:
+    """FreeSWITCH where there is one, else the embedded media server; HOLDFAST_MEDIA forces one."""
+    wanted = os.environ.get("HOLDFAST_MEDIA") or "auto"
     if wanted not in {"auto", "freeswitch", "embedded"}:
         raise LabError(f"HOLDFAST_MEDIA is {wanted!r}", mend="set it to freeswitch or embedded, or unset it")
     binary = find_freeswitch() if wanted != "embedded" else None

@@ -111,9 +111,6 @@ class SipMessage:
             raise ValueError(f"{len(found)} values of {name!r} in: {self.start_line}")
         return parse_address(found[0])
 
-    def addresses(self, name: str) -> list[NameAddr]:
-        return [parse_address(value) for value in self.values(name)]
-
     def __contains__(self, text: str | bytes) -> bool:
         """Whether the bytes occur anywhere in the message."""
         return (text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text) in self.raw
@@ -137,23 +134,6 @@ def parse(raw: bytes) -> SipMessage:
     if length != len(rest):
         raise SipParseError(f"Content-Length is {length}, the body has {len(rest)} bytes")
     return SipMessage(start_line, headers, rest, raw)
-
-
-def parse_stream(data: bytes) -> list[SipMessage]:
-    """Parse messages that follow each other in a byte stream (TCP); keepalives between them are skipped."""
-    messages = []
-    rest = data.lstrip(b"\r\n")
-    while rest:
-        head, blank, body = rest.partition(b"\r\n\r\n")
-        if not blank:
-            raise SipParseError("the stream ends within a message's headers")
-        length = declared_length(head)
-        if length > len(body):
-            raise SipParseError("the stream ends within a message's body")
-        size = len(head) + 4 + length
-        messages.append(parse(rest[:size]))
-        rest = rest[size:].lstrip(b"\r\n")
-    return messages
 
 
 def declared_length(head: bytes) -> int:

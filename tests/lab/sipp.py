@@ -64,10 +64,14 @@ class Outcome:
         found = [logged.message for logged in self.messages if not logged.sent]
         return [m for m in found if m is not None and m.is_request and m.method == method]
 
-    def statuses(self, method: str = "INVITE") -> list[int]:
-        """Status codes it received in answer to its own requests of this method, in order."""
+    def answers(self, method: str = "INVITE") -> list[SipMessage]:
+        """The responses it received to its own requests of this method, in order."""
         found = [logged.message for logged in self.messages if not logged.sent]
-        return [m.status for m in found if m is not None and not m.is_request and m.method == method]
+        return [m for m in found if m is not None and not m.is_request and m.method == method]
+
+    def statuses(self, method: str = "INVITE") -> list[int]:
+        """Their status codes."""
+        return [answer.status for answer in self.answers(method)]
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Sipp:
         """Start it; one that waits for calls is ready to be called on return."""
         self.directory.mkdir(parents=True, exist_ok=True)
         place = self.place
-        name = self.scenario if self._is_name else "scenario"
+        name = label(self.scenario)
         (self.directory / f"{name}.xml").write_bytes(self.xml().encode("utf-8", "surrogateescape"))
         (self.directory / "messages.log").unlink(missing_ok=True)
         program = Program(f"SIPp {name}", self._argv(name), self.directory / "sipp.log", directory=self.directory)
@@ -142,7 +146,7 @@ class Sipp:
 
     def xml(self) -> str:
         """The scenario as SIPp gets it, every placeholder replaced; LabError names one that has no value."""
-        text = (SCENARIOS / f"{self.scenario}.xml").read_text("utf-8") if self._is_name else self.scenario
+        text = (SCENARIOS / f"{self.scenario}.xml").read_text("utf-8") if not _is_xml(self.scenario) else self.scenario
         known = {**_DEFAULTS, **self.values}
         if self.credentials:
             known |= {"user": self.credentials.user, "password": self.credentials.password} | dict(self.values)
@@ -156,10 +160,6 @@ class Sipp:
         # A line of its own for an empty value would be the empty line that ends the message's headers.
         text = _PLACEHOLDER_LINE.sub(lambda line: "" if known.get(line[1]) == "" else line[0], text)
         return _PLACEHOLDER.sub(value, text)
-
-    @property
-    def _is_name(self) -> bool:
-        return not self.scenario.lstrip().startswith("<")
 
     @property
     def _started(self) -> Daemon:
@@ -177,6 +177,15 @@ class Sipp:
         argv += ["-rtp_echo"] if place.echo else []
         argv += ["-au", self.credentials.user, "-ap", self.credentials.password] if self.credentials else []
         return [*argv, place.target] if place.target else argv
+
+
+def label(scenario: str) -> str:
+    """What a scenario's file is called: its name, or "scenario" for one that is XML text."""
+    return "scenario" if _is_xml(scenario) else scenario
+
+
+def _is_xml(scenario: str) -> bool:
+    return scenario.lstrip().startswith("<")
 
 
 def read_message_log(data: bytes) -> list[LoggedMessage]:

@@ -21,15 +21,14 @@ import psycopg
 from holdfast import settings as node_settings
 from lab import provisioning, services
 from lab.command import Command
-from lab.errors import LabError
 from lab.ladder import Parts
 from lab.layout import DEVICE_ADDRESS, DOMAIN, PSAP_NUMBER, Layout, User
 from lab.phones import Account, Endpoint, Phone
 from lab.ports import Ports, is_free
 from lab.postgres import PrivatePostgres
-from lab.processes import Daemon, processes_of
+from lab.processes import Daemon, end_all, processes_of
 from lab.services import Service
-from lab.sipp import Credentials, Place, Sipp
+from lab.sipp import Credentials, Place, Sipp, label
 from lab.trace import Collector
 from lab.waiting import wait_until
 
@@ -37,13 +36,12 @@ Say = Callable[[str], None]
 
 
 class System:
-    """A running node. `media` forces "freeswitch" or "embedded"; `rtpengine` runs one; `say` hears of each step."""
+    """A running node. `rtpengine` runs one; `say` hears of each step."""
 
     def __init__(
         self,
         *,
         layout: Layout | None = None,
-        media: str | None = None,
         rtpengine: bool = False,
         say: Say = lambda _: None,
     ) -> None:
@@ -55,7 +53,6 @@ class System:
         self.postgres = PrivatePostgres()
         self.collector = Collector()
         self.media_name = ""
-        self._wanted_media = media
         self._rtpengine_port = self.ports.one() if rtpengine else 0
         self._say = say
         self._services: dict[str, Service] = {}
@@ -86,7 +83,7 @@ class System:
 
     def start(self) -> None:
         """Start everything, provision it through the command line, and wait until the node has it all."""
-        self.media_name, media = services.media_server(self.settings, self.folder, self.holdfast, self._wanted_media)
+        self.media_name, media = services.media_server(self.settings, self.folder, self.holdfast)
         controller = services.controller(self.settings, self.folder, self.holdfast)
         for name, service in (("media", media), ("controller", controller)):  # these need no database
             self._launch(name, service)
@@ -107,18 +104,11 @@ class System:
 
     def close(self, *, keep: bool = False) -> None:
         """End everything, phones first, and delete the folder (unless it is to be `keep`t for its logs)."""
-        failures: list[Exception] = []
         endings: list[Callable[[], None]] = [phone.stop for phone in self.phones]
         endings += [device.stop for device in self.devices]
         endings += [service.daemon.stop for service in reversed(self._services.values())]
         endings += [self.postgres.remove, self.collector.close, self.ports.close]
-        for end in endings:
-            try:
-                end()
-            except (LabError, OSError) as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
+        end_all(endings)
         if not keep:
             shutil.rmtree(self.folder)
 
@@ -150,6 +140,11 @@ class System:
         self._services[name].start()
 
     @property
+    def media_endpoint(self) -> str:
+        """Where the media server speaks SIP, as address:port, the way traces write it."""
+        return f"{self.layout.sip_address}:{self.layout.media_sip_port}"
+
+    @property
     def has_freeswitch(self) -> bool:
         return self.media_name == "FreeSWITCH"
 
@@ -164,7 +159,7 @@ class System:
         names |= {device.place.address: "SIPp device" for device in self.devices}
         # siptrace gives port 0 where it cannot tell which of Kamailio's sockets it was
         names |= {f"{layout.sip_address}:{port}": "Kamailio" for port in (layout.sip_port, 0)}
-        names[f"{layout.sip_address}:{layout.media_sip_port}"] = "FreeSWITCH" if self.has_freeswitch else "media server"
+        names[self.media_endpoint] = "FreeSWITCH" if self.has_freeswitch else "media server"
         names |= {trunk.address: f"PSAP ({trunk.name})" for trunk in layout.trunks}
         return Parts(names)
 
@@ -196,27 +191,25 @@ class System:
         address: str = DEVICE_ADDRESS,
         port: int = 0,
         credentials: Credentials | None = None,
-        transport: str = "udp",
     ) -> Sipp:
         """A SIPp that calls Kamailio; `run()` it. Values fill the scenario's placeholders (number, from, headers…)."""
         target = f"{self.layout.sip_address}:{self.layout.sip_port}"
         port = port or self.ports.one(address)
-        place = Place(address, port, target, transport, self.ports.block(4)[0])
+        place = Place(address, port, target, media_port=self.ports.block(4)[0])
         return self._new_sipp(scenario, place, values, credentials)
 
-    def trunk_caller(self, scenario: str, values: Mapping[str, str], trunk: int = 0) -> Sipp:
-        """A SIPp that calls Kamailio from a trunk's address, as a PSAP or carrier does; `run()` it."""
-        return self.device(scenario, values, address=self.layout.trunks[trunk].address)
+    def trunk_caller(self, scenario: str, values: Mapping[str, str]) -> Sipp:
+        """A SIPp that calls Kamailio from the first trunk's address, as a PSAP or carrier does; `run()` it."""
+        return self.device(scenario, values, address=self.layout.trunks[0].address)
 
-    def trunk_callee(self, scenario: str, values: Mapping[str, str], trunk: int = 0, *, echo: bool = False) -> Sipp:
-        """A SIPp in a trunk's place that waits to be called; `start()` it. With `echo` it sends the voice back."""
+    def trunk_callee(self, scenario: str, values: Mapping[str, str], trunk: int = 0) -> Sipp:
+        """A SIPp in a trunk's place that waits to be called; `start()` it."""
         where = self.layout.trunks[trunk]
-        place = Place(where.address, where.port, None, "udp", self.ports.block(4)[0], echo)
-        return self._new_sipp(scenario, place, values, None)
+        return self.waiting_device(scenario, values, address=where.address, port=where.port)
 
     def waiting_device(self, scenario: str, values: Mapping[str, str], *, address: str, port: int) -> Sipp:
         """A SIPp at an address of its own that waits to be called there; `start()` it."""
-        return self._new_sipp(scenario, Place(address, port, None, "udp", self.ports.block(4)[0]), values, None)
+        return self._new_sipp(scenario, Place(address, port, media_port=self.ports.block(4)[0]), values, None)
 
     # what it holds ------------------------------------------------------------------------------------------------
 
@@ -233,6 +226,11 @@ class System:
             "select lease.*, (select count(*) from emergency_call c where c.lease_id = lease.id) as calls"
             " from lease order by first_dial_at"
         )
+
+    def lease_of(self, user: User) -> dict[str, Any]:
+        """The lease that this user holds, as `leases` has it; ValueError unless there is exactly one."""
+        [lease] = [lease for lease in self.leases() if lease["aor"] == user.aor]
+        return lease
 
     def idle_numbers(self) -> list[str]:
         """Callback numbers of this node that nobody holds, live or resting."""
@@ -284,10 +282,7 @@ class System:
 
     def what_is_left(self) -> list[str]:
         """After `close`: ports that are still held and processes that still run. Empty if all is well."""
-        layout = self.layout
-        ports = [layout.sip_port, layout.http_port, layout.media_sip_port, layout.esl_port, layout.controller_port]
-        ends = [(layout.sip_address, port) for port in ports]
-        ends += [(trunk.address, trunk.port) for trunk in layout.trunks]
+        ends = [(address, port) for _, address, port in self.layout.places()]
         ends += [(phone.endpoint.address, phone.endpoint.sip_port) for phone in self.phones]
         left = [f"port {address}:{port}" for address, port in ends if not is_free(address, port)]
         return [*left, *processes_of(self.folder), *processes_of(self.postgres.folder)]
@@ -317,8 +312,7 @@ class System:
     def _new_sipp(
         self, scenario: str, place: Place, values: Mapping[str, str], credentials: Credentials | None
     ) -> Sipp:
-        label = scenario if not scenario.lstrip().startswith("<") else "scenario"
-        folder = self.folder / "devices" / f"{len(self.devices)}-{label}"
+        folder = self.folder / "devices" / f"{len(self.devices)}-{label(scenario)}"
         device = Sipp(scenario, place, folder, {"domain": DOMAIN, **values}, credentials)
         self.devices.append(device)
         return device

@@ -8,11 +8,8 @@ import ipaddress
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.errors import Timeout
 from lab.sip_messages import SipMessage, SipParseError, parse
 
 _SOURCE4, _TARGET4, _SOURCE6, _TARGET6, _SOURCE_PORT, _TARGET_PORT = 3, 4, 5, 6, 7, 8
@@ -52,7 +49,7 @@ class Collector:
         self.address: str = address
         self.port: int = self._socket.getsockname()[1]
         self._messages: list[Captured] = []
-        self._arrived = threading.Condition()
+        self._lock = threading.Lock()
         self._closing = False
         #: datagrams that were not HEP v3
         self.rejected = 0
@@ -74,30 +71,13 @@ class Collector:
 
     def messages(self, since: int = 0) -> list[Captured]:
         """What has been captured, in order of arrival, from index `since` on."""
-        with self._arrived:
+        with self._lock:
             return self._messages[since:]
 
     def mark(self) -> int:
-        """An index for `messages(since=…)` and `wait_for(since=…)`: what comes from now on."""
-        with self._arrived:
+        """An index for `messages(since=…)`: what comes from now on."""
+        with self._lock:
             return len(self._messages)
-
-    def wait_for(
-        self, what: str, matches: Callable[[Captured, SipMessage], bool], *, within_s: float, since: int = 0
-    ) -> Captured:
-        """The first captured SIP message that matches, past or future; Timeout if none comes in time."""
-        deadline = time.monotonic() + within_s
-        looked = since
-        with self._arrived:
-            while True:
-                while looked < len(self._messages):
-                    captured = self._messages[looked]
-                    looked += 1
-                    message = captured.message()
-                    if message is not None and matches(captured, message):
-                        return captured
-                if not self._arrived.wait(max(0.0, deadline - time.monotonic())) and time.monotonic() >= deadline:
-                    raise Timeout(f"waited {within_s:g} s for {what}; {looked - since} other SIP messages passed")
 
     def _receive(self) -> None:
         while not self._closing:
@@ -109,9 +89,8 @@ class Collector:
             except HepError:
                 self.rejected += 1
                 continue
-            with self._arrived:
+            with self._lock:
                 self._messages.append(captured)
-                self._arrived.notify_all()
 
 
 def decode(datagram: bytes) -> Captured:

@@ -6,9 +6,9 @@ import os
 import select
 import signal
 import sys
-from types import FrameType
 
 from holdfast.errors import HoldfastError
+from lab.errors import told
 from lab.layout import DOMAIN, USERS, Layout
 from lab.narration import Narrator
 from lab.phone_control import PhoneEvent
@@ -26,7 +26,7 @@ _NOTICE = """
 def main(arguments: list[str] | None = None) -> int:
     """Run until Ctrl-C; 0. Exit status 2 with one clear line when something is missing or a port is in use."""
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     narrator = Narrator()
     try:
         layout = Layout.fixed(options.address, options.port)
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("\nEverything is stopped.")
         return 0
     except HoldfastError as error:
-        print(f"error: {error}" + (f"\nmend: {error.mend}" if error.mend else ""), file=sys.stderr)
+        print(told(error), file=sys.stderr)
         return 2
     return 0
 
@@ -131,10 +131,6 @@ def _watch(system: System) -> None:
     for daemon in (system.kamailio, system.agent, system.controller, system.media):
         if not daemon.running:
             raise HoldfastError(f"{daemon.name} has ended; its log is {daemon.program.log_file}")
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """Steps that many acceptance tests take, in a user's words."""
 
 from lab.phones import Phone
+from lab.recordings import THRESHOLD
 from lab.sip_messages import SipMessage
 from lab.system import System
-
-HEARD = 0.7
 
 
 def dial_911(caller: Phone, psap: Phone) -> SipMessage:
@@ -37,5 +36,22 @@ def call_back(system: System, psap: Phone, number: str) -> None:
 
 def hear_each_other(one: Phone, other: Phone) -> None:
     """Each plays a melody of its own; each must find the other's in what it received."""
-    assert one.hears(other.clip) >= HEARD
-    assert other.hears(one.clip) >= HEARD
+    assert one.hears(other.clip) >= THRESHOLD
+    assert other.hears(one.clip) >= THRESHOLD
+
+
+def answered_callback(system: System, psap: Phone, number: str, phone: Phone) -> None:
+    """The PSAP dials the number it saw; the phone rings, and is answered until both sides are up."""
+    phone.forget_events()
+    call_back(system, psap, number)
+    phone.ringing()
+    phone.answer()
+    phone.established()
+    psap.established()
+
+
+def callback_reaches(system: System, psap: Phone, number: str, phone: Phone) -> None:
+    """A whole callback, which the PSAP ends; both sides hear each other in it."""
+    answered_callback(system, psap, number, phone)
+    hear_each_other(phone, psap)
+    end(psap, phone)

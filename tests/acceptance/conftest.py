@@ -1,10 +1,10 @@
 """One running node for all acceptance tests, healed after each, with phones of the test's own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from lab.layout import ALICE, BOB, User
+from lab.layout import ALICE, BOB
 from lab.phones import Phone
 from lab.system import System
 
@@ -46,6 +46,7 @@ def heal(system: System) -> None:
     for user in changed:
         as_usual = ("--dnd", "off", "--inbound", "on", "--outbound", "on", "--no-forward")
         system.holdfast.run("user", "set", user["username"], *as_usual)
+    if changed:
         system.wait_synced()
 
 
@@ -63,14 +64,3 @@ def bob(system: System) -> Phone:
 def psap(system: System) -> Phone:
     """A PSAP that answers by itself, behind the first trunk."""
     return system.psap()
-
-
-@pytest.fixture
-def lease_of(system: System) -> Callable[[User], dict[str, object]]:
-    """The one lease that a user holds, as the edge store has it."""
-
-    def find(user: User) -> dict[str, object]:
-        [lease] = [lease for lease in system.leases() if lease["aor"] == user.aor]
-        return lease
-
-    return find

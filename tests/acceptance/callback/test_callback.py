@@ -1,13 +1,18 @@
 """The PSAP calls the number it saw: it reaches the caller, and nothing stands in its way."""
 
-from collections.abc import Callable
-
-from acceptance.calls import call_back, dial_911, emergency_call, end, hear_each_other
-from lab.layout import ALICE, BOB, PSAP_NUMBER, User
+from acceptance.calls import (
+    answered_callback,
+    call_back,
+    callback_reaches,
+    dial_911,
+    emergency_call,
+    end,
+    hear_each_other,
+)
+from lab.layout import ALICE, BOB, DEVICE_ADDRESS, PSAP_NUMBER
 from lab.phones import Phone
 from lab.system import System
 
-Lease = Callable[[User], dict[str, object]]
 HOUR_S = 3600
 
 
@@ -26,19 +31,13 @@ def test_a4_d4_the_callback_rings_a_phone_that_wants_no_call_at_all(
     assert bob.closed().detail.startswith("403")
     bob.forget_events()
     mark = system.collector.mark()
-    call_back(system, psap, number)
-    alice.ringing()
-    alice.answer()
-    psap.established()
-    hear_each_other(alice, psap)
-    end(psap, alice)
+    callback_reaches(system, psap, number, alice)
     invite = alice.received("INVITE")[-1]
     assert invite.address("From").user == PSAP_NUMBER
     assert invite.get("Priority") == "psap-callback"
     assert not invite.all("X-Holdfast-Leg")
     assert not invite.all("X-Holdfast-Callback-Number")
-    media = f"{system.settings.media.address}:{system.settings.media.sip_port}"
-    assert any(item.source == media for item in system.collector.messages(mark))
+    assert any(item.source == system.media_endpoint for item in system.collector.messages(mark))
     assert not [event for event in bob.events() if event.type == "CALL_INCOMING"]
 
 
@@ -51,10 +50,7 @@ def test_d4_the_callback_comes_through_while_the_caller_is_in_another_call(
     bob.answer()
     bob.established()
     alice.established()
-    call_back(system, psap, number)
-    alice.ringing()
-    alice.answer()
-    psap.established()
+    answered_callback(system, psap, number, alice)
 
 
 def test_l6_a_phone_that_lost_its_power_in_the_call_is_reached_when_it_is_back(
@@ -65,10 +61,7 @@ def test_l6_a_phone_that_lost_its_power_in_the_call_is_reached_when_it_is_back(
     psap.hangup()
     psap.closed()
     alice.start().registered()
-    call_back(system, psap, number)
-    alice.ringing()
-    alice.answer()
-    psap.established()
+    answered_callback(system, psap, number, alice)
     hear_each_other(alice, psap)
 
 
@@ -121,20 +114,17 @@ def test_a4_the_psap_gives_up_and_the_phone_stops_ringing(system: System, alice:
 
 
 def test_n2_the_window_starts_again_at_the_end_of_the_call_and_of_each_callback(
-    system: System, alice: Phone, psap: Phone, lease_of: Lease
+    system: System, alice: Phone, psap: Phone
 ) -> None:
     number = dial_911(alice, psap).address("From").user
-    assert lease_of(ALICE)["last_end_at"] is None
+    assert system.lease_of(ALICE)["last_end_at"] is None
     end(alice, psap)
-    ended = float(str(lease_of(ALICE)["last_end_at"]))
-    call_back(system, psap, number)
-    alice.ringing()
-    alice.answer()
-    psap.established()
-    assert lease_of(ALICE)["calls"] == 1
+    ended = system.lease_of(ALICE)["last_end_at"]
+    answered_callback(system, psap, number, alice)
+    assert system.lease_of(ALICE)["calls"] == 1
     end(alice, psap)
-    assert float(str(lease_of(ALICE)["last_end_at"])) > ended
-    assert lease_of(ALICE)["calls"] == 0
+    assert system.lease_of(ALICE)["last_end_at"] > ended
+    assert system.lease_of(ALICE)["calls"] == 0
 
 
 def test_n2_the_window_never_ends_during_a_call(system: System, alice: Phone, bob: Phone, psap: Phone) -> None:
@@ -178,11 +168,11 @@ def test_n9_an_unmarked_call_from_a_trunk_to_a_live_number_is_a_callback(
 def test_the_callback_of_an_unverified_caller_goes_to_where_it_called_from_and_to_nobody_it_claimed_to_be(
     system: System, alice: Phone, psap: Phone
 ) -> None:
-    port = system.ports.one("127.0.0.13")
+    port = system.ports.one(DEVICE_ADDRESS)
     call = system.device("call", {"number": "911", "from": f"<sip:{ALICE.aor}>"}, port=port).run()
     assert call.ok, call.complaints
     number = psap.received("INVITE")[-1].address("From").user
-    device = system.waiting_device("uas_answers", {}, address="127.0.0.13", port=port).start()
+    device = system.waiting_device("uas_answers", {}, address=DEVICE_ADDRESS, port=port).start()
     call_back(system, psap, number)
     psap.established()
     psap.hangup()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.calls import call_back, emergency_call, end, hear_each_other
+from acceptance.calls import answered_callback, call_back, callback_reaches, emergency_call, end, hear_each_other
 from holdfast import render
 from lab.layout import ALICE, BOB, POOL_NUMBERS
 from lab.net import accepts_tcp
@@ -17,21 +17,11 @@ from lab.services import program
 from lab.system import System
 
 
-def callback_reaches(system: System, alice: Phone, psap: Phone, number: str) -> None:
-    alice.forget_events()
-    call_back(system, psap, number)
-    alice.ringing()
-    alice.answer()
-    psap.established()
-    hear_each_other(alice, psap)
-    end(psap, alice)
-
-
 def the_main_job(system: System, alice: Phone, psap: Phone) -> None:
     """A 911 call and its callback."""
     number = emergency_call(alice, psap)
     assert number in POOL_NUMBERS
-    callback_reaches(system, alice, psap, number)
+    callback_reaches(system, psap, number, alice)
 
 
 def test_n1_with_postgresql_stopped(system: System, alice: Phone, psap: Phone) -> None:
@@ -52,14 +42,18 @@ def test_n1_with_the_call_controller_killed(system: System, alice: Phone, psap: 
     the_main_job(system, alice, psap)
 
 
-def test_n1_with_the_call_controller_stalled(system: System, alice: Phone, psap: Phone) -> None:
-    """It accepts connections and says nothing: the dead-man of the dialplan takes over."""
+@pytest.mark.parametrize("part", ["controller", "media"])
+def test_n1_with_the_call_controller_or_the_media_server_stalled(
+    system: System, alice: Phone, psap: Phone, part: str
+) -> None:
+    """It accepts connections and says nothing: the dead-man of the dialplan takes over, or Kamailio."""
     number = emergency_call(alice, psap)
-    system.controller.freeze()
+    stalled: Daemon = getattr(system, part)
+    stalled.freeze()
     try:
-        callback_reaches(system, alice, psap, number)
+        callback_reaches(system, psap, number, alice)
     finally:
-        system.controller.thaw()
+        stalled.thaw()
 
 
 def test_n1_the_controller_dies_while_the_phone_rings(system: System, alice: Phone, psap: Phone) -> None:
@@ -75,11 +69,7 @@ def test_n1_the_controller_dies_while_the_phone_rings(system: System, alice: Pho
 
 def test_n1_the_controller_dies_while_they_talk(system: System, alice: Phone, psap: Phone) -> None:
     number = emergency_call(alice, psap)
-    alice.forget_events()
-    call_back(system, psap, number)
-    alice.ringing()
-    alice.answer()
-    psap.established()
+    answered_callback(system, psap, number, alice)
     system.controller.kill()
     hear_each_other(alice, psap)
     end(alice, psap)
@@ -90,26 +80,13 @@ def test_n1_with_the_media_server_killed_kamailio_delivers_the_callback_itself(
 ) -> None:
     number = emergency_call(alice, psap)
     system.media.kill()
-    callback_reaches(system, alice, psap, number)
+    callback_reaches(system, psap, number, alice)
     invite = alice.received("INVITE")[-1]
     assert invite.get("Priority") == "psap-callback"
     assert not invite.all("X-Holdfast-Callback-Number")
-    answers = [
-        traced.message
-        for traced in psap.trace()
-        if not traced.sent and not traced.message.is_request and traced.message.method == "INVITE"
-    ]
-    assert answers[-1].status == 200
-    assert "alice" not in answers[-1]
-
-
-def test_n1_with_the_media_server_stalled(system: System, alice: Phone, psap: Phone) -> None:
-    number = emergency_call(alice, psap)
-    system.media.freeze()
-    try:
-        callback_reaches(system, alice, psap, number)
-    finally:
-        system.media.thaw()
+    answer = psap.answers("INVITE")[-1]
+    assert answer.status == 200
+    assert "alice" not in answer
 
 
 def test_n1_933_without_the_media_server_is_refused_with_the_reason(system: System, alice: Phone) -> None:
@@ -157,7 +134,7 @@ def test_n1_without_an_edge_store_the_call_leaves_unmasked_and_the_callback_stil
     for phone in (alice, psap):
         phone.forget_events()
     assert emergency_call(alice, psap) == ALICE.name
-    callback_reaches(system, alice, psap, number)
+    callback_reaches(system, psap, number, alice)
     alice.dial("933")
     assert alice.closed().detail.startswith("503")
 

@@ -1,9 +1,7 @@
 """933 reads back the number that an emergency call would come from."""
 
-from collections.abc import Callable
-
 from acceptance.calls import emergency_call
-from lab.layout import ALICE, User
+from lab.layout import ALICE
 from lab.phones import Phone
 from lab.recordings import digits_heard
 from lab.services import prompts
@@ -18,21 +16,17 @@ def listen_to_933(phone: Phone) -> str:
     return digits_heard(phone.recordings()[-1], prompts() / "en" / "digits")
 
 
-def test_a7_the_phone_hears_the_leased_number_twice_and_not_its_own(
-    alice: Phone, lease_of: Callable[[User], dict[str, object]]
-) -> None:
+def test_a7_the_phone_hears_the_leased_number_twice_and_not_its_own(system: System, alice: Phone) -> None:
     heard = listen_to_933(alice)
-    leased = str(lease_of(ALICE)["number"]).lstrip("+")
+    leased = system.lease_of(ALICE)["number"].lstrip("+")
     assert heard == leased * 2
     assert ALICE.number.lstrip("+") not in heard
 
 
-def test_a7_the_number_that_was_read_is_the_one_the_psap_sees(
-    alice: Phone, psap: Phone, lease_of: Callable[[User], dict[str, object]]
-) -> None:
+def test_a7_the_number_that_was_read_is_the_one_the_psap_sees(system: System, alice: Phone, psap: Phone) -> None:
     alice.dial("933")
     alice.established()
-    number = lease_of(ALICE)["number"]
+    number = system.lease_of(ALICE)["number"]
     alice.hangup()
     alice.closed()
     assert emergency_call(alice, psap) == number

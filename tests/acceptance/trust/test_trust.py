@@ -68,8 +68,7 @@ def test_private_headers_of_a_caller_never_reach_the_media_server_or_the_psap(sy
     assert system.device("call", {**values, "number": "911"}).run().ok
     assert not [name for name, _ in psap.received("INVITE")[-1].headers if name.startswith("x-holdfast")]
     assert system.device("call", {**values, "number": "933", "duration_ms": "300"}).run().ok
-    media = f"{system.settings.media.address}:{system.settings.media.sip_port}"
-    told = [item.message() for item in system.collector.messages(mark) if item.target == media]
+    told = [item.message() for item in system.collector.messages(mark) if item.target == system.media_endpoint]
     invites = [message for message in told if message is not None and message.is_request and message.method == "INVITE"]
     assert invites
     for invite in invites:

@@ -18,6 +18,7 @@ from holdfast import render, settings
 from holdfast.edge import store
 from lab.net import accepts_tcp
 from lab.processes import Daemon, Program
+from lab.services import program
 from lab.sipp import SCENARIOS
 
 CALLS, RATE = 3000, 100
@@ -113,7 +114,7 @@ def scenario(name: str, work: Path, file: str, values: dict[str, str]) -> None:
 
 def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
-    binary = Path(shutil.which("kamailio", path="/usr/sbin:/usr/bin") or "/usr/sbin/kamailio")
+    binary = Path(program("kamailio", "kamailio"))
     values = {"number": "911", "from": f"<sip:caller@{EDGE}>", "contact_user": "caller", "duration_ms": "100",
               "domain": EDGE, "ring_ms": "1"}  # fmt: skip
     scenario("call", work, "uac.xml", values)
@@ -133,7 +134,7 @@ def main() -> int:
                      work / "native.log", death_signal="TERM")  # fmt: skip
     ours = Program("Holdfast's Kamailio", render.kamailio_argv(checked, binary, ours_file), work / "ours.log",
                    environment=render.kamailio_env(), death_signal="TERM")  # fmt: skip
-    results = {name: measure(Daemon(program), work) for name, program in (("native", native), ("ours", ours))}
+    results = {name: measure(Daemon(relay), work) for name, relay in (("native", native), ("ours", ours))}
     for name, result in results.items():
         print(f"{name:7} {result.cpu_ms:6.2f} ms CPU per call, sipp exit {result.failed}")
     print(f"ratio   {results['ours'].cpu_ms / results['native'].cpu_ms:6.2f}  (two durable transactions per call)")

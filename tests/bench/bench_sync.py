@@ -10,35 +10,35 @@ nothing to do, and the two are compared. Exit status 1 if the sync took 120 s or
 
 import argparse
 import multiprocessing
-import os
 import queue
-import signal
-import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import NamedTuple
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS.parent / "control")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from holdfast.edge.store import connect  # noqa: E402  the folders above come first
-from holdfast.plane import db  # noqa: E402
-from integration.postgres import Database, fresh_database  # noqa: E402
-from lab.postgres import PrivatePostgres  # noqa: E402
+from holdfast import settings
+from holdfast.edge.store import connect
+from holdfast.plane import db
+from integration.postgres import Database, fresh_database
+from lab import services
+from lab.command import Command
+from lab.errors import LabError
+from lab.ports import Ports
+from lab.postgres import PrivatePostgres
+from lab.processes import Daemon
+from lab.waiting import wait_until
 
 MOST_S = 120.0
 MOST_BYTES = 200_000_000
 IDLE_S = 10.0
 WRITE_EVERY_S = 0.01
-AGENT = (
-    "import sys; from holdfast import settings; from holdfast.edge.agent import main; sys.exit(main(settings.load()))"
-)
 
 FILL = """
     insert into node (name, sip_address, sip_port) values ('edge-1', '127.0.0.1', 5060);
@@ -101,20 +101,19 @@ class Result:
         return self.seconds < MOST_S and self.file_bytes < MOST_BYTES
 
 
-def measure(database: Database, folder: Path, rows: int, *, idle_s: float = IDLE_S) -> Result:
+def measure(database: Database, folder: Path, port: int, rows: int, *, idle_s: float = IDLE_S) -> Result:
     """Fill the database, run an agent on an empty store in `folder`, and time both it and a writer beside it."""
     with database.connect("postgres") as connection:
         connection.execute(FILL.format(rows=rows))
     config = folder / "holdfast.toml"
     config.write_text(
         f'[node]\nname = "edge-1"\nstate_dir = "{folder}"\nrun_dir = "{folder}"\n'
-        f'[database]\ndsn = "{database.dsn(db.AGENT)}"\n[agent]\nmetrics_port = {_free_port()}\n'
+        f'[database]\ndsn = "{database.dsn(db.AGENT)}"\n[agent]\nmetrics_port = {port}\n'
     )
     store = folder / "edge.db"
+    agent = services.agent(settings.load(config), folder, Command(config)).daemon
     began = time.monotonic()
-    agent = subprocess.Popen(
-        [sys.executable, "-c", AGENT], env={**os.environ, "HOLDFAST_CONFIG": str(config)}, stderr=subprocess.DEVNULL
-    )
+    agent.launch()
     try:
         _wait_for(store, agent, "select 1 from store where node_id is not null", MOST_S)
         with Writer(store) as writer:
@@ -128,8 +127,7 @@ def measure(database: Database, folder: Path, rows: int, *, idle_s: float = IDLE
             writer.stopped.wait(idle_s)
             idle_waits = writer.taken()
     finally:
-        agent.send_signal(signal.SIGTERM)
-        agent.wait(30)
+        agent.stop()
     return Result(rows, seconds, file_bytes, waits, idle_waits)
 
 
@@ -152,7 +150,7 @@ class Writer:
         try:
             return self._waits.get(timeout=30)
         except queue.Empty:
-            raise SystemExit("the writer beside the agent died") from None
+            raise LabError("the writer beside the agent died") from None
 
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
@@ -172,37 +170,26 @@ def _write(store: Path, stop: Event, waits: "multiprocessing.Queue[list[Wait]]")
     waits.put(taken)
 
 
-def _wait_for(store: Path, agent: "subprocess.Popen[bytes]", query: str, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while True:
-        if agent.poll() is not None:
-            raise SystemExit(f"the agent ended with status {agent.returncode}")
-        if store.exists() and store.stat().st_size and _answers(store, query):
-            return
-        if time.monotonic() >= deadline:
-            raise SystemExit(f"waited {within_s:.0f} s for: {query}")
-        time.sleep(0.05)
+def _wait_for(store: Path, agent: Daemon, query: str, within_s: float) -> None:
+    def answered() -> bool:
+        if not agent.running:
+            raise LabError(f"the agent ended: {agent.log()}")
+        return store.exists() and store.stat().st_size > 0 and _answers(store, query)
+
+    wait_until(f"rows of: {query}", answered, within_s=within_s, every_s=0.05)
 
 
 def _answers(store: Path, query: str) -> bool:
-    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=1)
-    try:
-        return connection.execute(query).fetchone() is not None
-    except sqlite3.OperationalError:  # its schema is just being made
-        return False
-    finally:
-        connection.close()
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=1)) as connection:
+        try:
+            return connection.execute(query).fetchone() is not None
+        except sqlite3.OperationalError:  # its schema is just being made
+            return False
 
 
 def _share(values: list[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def main() -> int:
@@ -213,8 +200,9 @@ def main() -> int:
         PrivatePostgres() as postgres,
         fresh_database(postgres) as database,
         tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder,
+        closing(Ports()) as ports,
     ):
-        result = measure(database, Path(folder), rows)
+        result = measure(database, Path(folder), ports.one(), rows)
     print(result)
     return 0 if result.good else 1
 

@@ -6,6 +6,7 @@ stands for every transaction of replica and outbox. AGENT_STORE_PAGES is as much
 
 import functools
 import importlib
+import inspect
 import os
 import signal
 import sqlite3
@@ -60,7 +61,7 @@ def _dying(method: Callable[..., Any], when: str, count: int) -> Callable[..., A
             _die()
         return result
 
-    return awaited if method.__code__.co_flags & 0x80 else sync  # CO_COROUTINE
+    return awaited if inspect.iscoroutinefunction(method) else sync
 
 
 def _die_in_commits(when: str, count: int) -> None:

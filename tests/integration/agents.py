@@ -3,13 +3,11 @@
 import json
 import sqlite3
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast.core.lease import Lease
@@ -17,8 +15,9 @@ from holdfast.core.model import Caller, CallKind
 from holdfast.edge import clock
 from holdfast.edge.replica import RELATIONS
 from holdfast.edge.store import EdgeStore, connect
-from holdfast.plane import db, schema
-from integration.postgres import Database, make_template
+from holdfast.plane import db
+from integration.postgres import Database
+from lab.net import http_get
 from lab.ports import Ports
 from lab.processes import Daemon, Program
 from lab.waiting import wait_until
@@ -49,18 +48,8 @@ def provision(database: Database, *, users: int = 20, numbers: int = 20, target:
         connection.execute(PROVISION.format(users=users, numbers=numbers, target=target))
 
 
-def new_database(database: Database) -> None:
-    """Make it, empty, in place of one of that name; nobody drops it. For clusters that a test stops or kills."""
-    make_template(database.postgres)
-    with psycopg.connect(database.postgres.dsn(), autocommit=True) as connection:
-        connection.execute(f"drop database if exists {database.name} with (force)".encode())
-        connection.execute(f"create database {database.name} template holdfast_template".encode())
-    with database.connect("postgres") as inside:
-        schema.create_roles(inside)
-
-
 class EdgeNode:
-    """The agent of one node. `die_at` ends it by SIGKILL at a stage that agent_process.py knows."""
+    """The agent of one node; as a context it is stopped at the end."""
 
     def __init__(self, folder: Path, dsn: str, ports: Ports, *, name: str = "edge-1", **agent: float) -> None:
         self.folder = folder
@@ -81,6 +70,12 @@ class EdgeNode:
                 environment={"HOLDFAST_CONFIG": str(self.config), **environment},
             )
         )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> None:
         """Run the agent; it is up once it answers at /metrics."""
@@ -103,13 +98,8 @@ class EdgeNode:
 
     def metrics(self) -> dict[str, float]:
         """Every sample as `name{label=value,…}`; empty while nobody answers."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=2) as answer:
-                text = answer.read().decode()
-        except OSError:
-            return {}
         samples = {}
-        for family in text_string_to_metric_families(text):
+        for family in text_string_to_metric_families(http_get(f"http://127.0.0.1:{self.port}/metrics") or ""):
             for sample in family.samples:
                 labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
                 samples[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value

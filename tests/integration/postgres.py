@@ -12,6 +12,7 @@ from holdfast.plane import db, schema
 from lab.postgres import PrivatePostgres
 
 _TEMPLATE = "holdfast_template"
+_DROP = sql.SQL("drop database if exists {} with (force)")
 _numbers = itertools.count(1)
 
 
@@ -39,16 +40,23 @@ def make_template(postgres: PrivatePostgres) -> None:
             schema.migrate(connection)
 
 
+def make(database: Database) -> None:
+    """Make it, empty, in place of one of that name; whoever is connected to that loses it."""
+    make_template(database.postgres)
+    name = sql.Identifier(database.name)
+    with psycopg.connect(database.postgres.dsn(), autocommit=True) as connection:
+        connection.execute(_DROP.format(name))
+        connection.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(_TEMPLATE)))
+    # a database's privileges and settings are not copied with it
+    with database.connect("postgres") as inside:
+        schema.create_roles(inside)
+
+
 @contextmanager
 def fresh_database(postgres: PrivatePostgres) -> Iterator[Database]:
     """A database of one's own; it is dropped afterwards, whoever is still connected."""
-    make_template(postgres)
     database = Database(postgres, f"holdfast_{next(_numbers)}")
-    name = sql.Identifier(database.name)
+    make(database)
+    yield database
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(_TEMPLATE)))
-        # a database's privileges and settings are not copied with it
-        with database.connect("postgres") as inside:
-            schema.create_roles(inside)
-        yield database
-        connection.execute(sql.SQL("drop database {} with (force)").format(name))
+        connection.execute(_DROP.format(sql.Identifier(database.name)))

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from holdfast.plane import db
-from integration.agents import EdgeNode, leases_above, new_database, provision, same_above_and_here
-from integration.postgres import Database
+from integration.agents import EdgeNode, leases_above, provision, same_above_and_here
+from integration.postgres import Database, make
 from lab.ports import Ports
 from lab.postgres import PrivatePostgres, postgres_program
 from lab.waiting import wait_until
@@ -45,15 +45,13 @@ def asks(postgres: PrivatePostgres, query: str) -> object:
 
 
 def test_n1_after_a_failover_the_standby_is_followed_and_told_what_it_missed(
-    primary: PrivatePostgres, standby: PrivatePostgres, tmp_path: Path
+    primary: PrivatePostgres, standby: PrivatePostgres, tmp_path: Path, ports: Ports
 ) -> None:
     before, after = Database(primary, "failing_over"), Database(standby, "failing_over")
-    new_database(before)
+    make(before)
     provision(before)
-    ports = Ports()
     dsn = f"host={primary.folder},{standby.folder} port=5432,5432 dbname=failing_over user={db.AGENT}"
-    node = EdgeNode(tmp_path, dsn, ports)
-    try:
+    with EdgeNode(tmp_path, dsn, ports) as node:
         node.start()
         node.has_idle(5)
         assert node.calls("first", "call-1")
@@ -74,9 +72,6 @@ def test_n1_after_a_failover_the_standby_is_followed_and_told_what_it_missed(
         node.ships_everything()
         node.has_idle(5)
         same_above_and_here(after, node)
-    finally:
-        node.stop()
-        ports.close()
 
 
 def cut_off(standby: PrivatePostgres, primary: PrivatePostgres) -> None:

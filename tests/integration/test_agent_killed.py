@@ -36,19 +36,11 @@ RESYNC = [
 ]
 
 
-@pytest.fixture(scope="module")
-def ports() -> Iterator[Ports]:
-    claimed = Ports()
-    yield claimed
-    claimed.close()
-
-
 @pytest.fixture
 def node(database: Database, tmp_path: Path, ports: Ports) -> Iterator[EdgeNode]:
     provision(database, users=300, numbers=200, target=40)
-    edge = EdgeNode(tmp_path, database.dsn(db.AGENT), ports)
-    yield edge
-    edge.stop()
+    with EdgeNode(tmp_path, database.dsn(db.AGENT), ports) as edge:
+        yield edge
 
 
 def test_a_first_sync_killed_anywhere_ends_complete_with_no_number_claimed_in_vain(

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -21,24 +21,16 @@ from integration.agents import (
     journal_above,
     leases_above,
     leases_here,
-    new_database,
     provision,
     same_above_and_here,
 )
-from integration.postgres import Database
+from integration.postgres import Database, make
 from lab.errors import NotStarted
 from lab.ports import Ports
 from lab.postgres import PrivatePostgres
 from lab.waiting import wait_until
 
 NUMBERS = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def ports() -> Iterator[Ports]:
-    claimed = Ports()
-    yield claimed
-    claimed.close()
 
 
 @pytest.fixture(scope="module")
@@ -52,24 +44,15 @@ def own_postgres() -> Iterator[PrivatePostgres]:
 def frail(own_postgres: PrivatePostgres) -> Database:
     """A database on it, which goes with it."""
     database = Database(own_postgres, f"frail_{next(NUMBERS)}")
-    new_database(database)
+    make(database)
     provision(database)
     return database
-
-
-@contextmanager
-def edge_node(database: Database, folder: Path, ports: Ports) -> Iterator[EdgeNode]:
-    node = EdgeNode(folder, database.dsn(db.AGENT), ports)
-    try:
-        yield node
-    finally:
-        node.stop()
 
 
 @pytest.fixture
 def node(database: Database, tmp_path: Path, ports: Ports) -> Iterator[EdgeNode]:
     provision(database)
-    with edge_node(database, tmp_path, ports) as edge:
+    with EdgeNode(tmp_path, database.dsn(db.AGENT), ports) as edge:
         yield edge
 
 
@@ -77,7 +60,7 @@ def node(database: Database, tmp_path: Path, ports: Ports) -> Iterator[EdgeNode]
 def test_n1_an_outage_of_postgresql_is_waited_out_and_made_good(
     own_postgres: PrivatePostgres, frail: Database, tmp_path: Path, ports: Ports, end: str
 ) -> None:
-    with edge_node(frail, tmp_path, ports) as node:
+    with EdgeNode(tmp_path, frail.dsn(db.AGENT), ports) as node:
         node.start()
         node.has_idle(5)
         if end == "killed":
@@ -101,7 +84,7 @@ def test_n1_an_outage_of_postgresql_is_waited_out_and_made_good(
 def test_n1_postgresql_absent_at_the_start_is_waited_for(
     own_postgres: PrivatePostgres, frail: Database, tmp_path: Path, ports: Ports
 ) -> None:
-    with edge_node(frail, tmp_path, ports) as node:
+    with EdgeNode(tmp_path, frail.dsn(db.AGENT), ports) as node:
         own_postgres.stop()
         try:
             node.start()
@@ -146,13 +129,13 @@ def read_only(database: Database, switch: str) -> None:
 def test_a_database_that_was_replaced_is_fetched_whole_and_told_of_the_leases(
     frail: Database, tmp_path: Path, ports: Ports
 ) -> None:
-    with edge_node(frail, tmp_path, ports) as node:
+    with EdgeNode(tmp_path, frail.dsn(db.AGENT), ports) as node:
         node.start()
         node.has_idle(5)
         lease = node.calls("a", "call-a")
         assert lease is not None
         node.ships_everything()
-        new_database(frail)
+        make(frail)
         provision(frail, users=3)
         node.comes_to("the users of the new database", "select count(*) from subscriber", 3, within_s=20)
         node.ships_everything()
@@ -164,8 +147,7 @@ def test_an_unknown_node_is_said_and_waited_for(database: Database, tmp_path: Pa
     folder = tmp_path / "other"
     folder.mkdir()
     provision(database)
-    node = EdgeNode(folder, database.dsn(db.AGENT), ports, name="edge-9")
-    try:
+    with EdgeNode(folder, database.dsn(db.AGENT), ports, name="edge-9") as node:
         node.start()
         wait_until(
             "the complaint", lambda: "knows no node 'edge-9' (holdfast node add edge-9" in node.log(), within_s=5
@@ -174,12 +156,10 @@ def test_an_unknown_node_is_said_and_waited_for(database: Database, tmp_path: Pa
             connection.execute("insert into node (name, sip_address, sip_port) values ('edge-9', '127.0.0.9', 5060)")
         node.catches_up()
         assert node.asks("select node_id from store") == [(3,)]
-    finally:
-        node.stop()
 
 
 def test_a_postgresql_that_hangs_does_not_hold_up_the_agents_end(frail: Database, tmp_path: Path, ports: Ports) -> None:
-    with edge_node(frail, tmp_path, ports) as node:
+    with EdgeNode(tmp_path, frail.dsn(db.AGENT), ports) as node:
         node.start()
         node.has_idle(5)
         with frail.connect("postgres") as connection:

@@ -22,19 +22,11 @@ from lab.ports import Ports
 from lab.waiting import wait_until
 
 
-@pytest.fixture(scope="module")
-def ports() -> Iterator[Ports]:
-    claimed = Ports()
-    yield claimed
-    claimed.close()
-
-
 @pytest.fixture
 def node(database: Database, tmp_path: Path, ports: Ports) -> Iterator[EdgeNode]:
     provision(database)
-    edge = EdgeNode(tmp_path, database.dsn(db.AGENT), ports)
-    yield edge
-    edge.stop()
+    with EdgeNode(tmp_path, database.dsn(db.AGENT), ports) as edge:
+        yield edge
 
 
 def test_everything_comes_down_and_the_pools_target_is_claimed(database: Database, node: EdgeNode) -> None:
@@ -49,16 +41,17 @@ def test_everything_comes_down_and_the_pools_target_is_claimed(database: Databas
 
 def test_changes_and_deletions_come_down_on_a_notification(database: Database, tmp_path: Path, ports: Ports) -> None:
     provision(database)
-    edge = EdgeNode(tmp_path, database.dsn(db.AGENT), ports, poll_s=60.0)
-    edge.start()
-    edge.has_idle(5)
-    with database.connect() as connection:
-        connection.execute("delete from subscriber where id <= 10")
-        connection.execute("update tenant set name = 'Renamed' where id = 2")
-        connection.execute("insert into pool (name, trunk_group_id, country, target_idle) values ('late', 1, 'PR', 0)")
-    same_above_and_here(database, edge)
-    assert edge.asks("select count(*) from subscriber") == [(10,)]
-    edge.stop()
+    with EdgeNode(tmp_path, database.dsn(db.AGENT), ports, poll_s=60.0) as edge:
+        edge.start()
+        edge.has_idle(5)
+        with database.connect() as connection:
+            connection.execute("delete from subscriber where id <= 10")
+            connection.execute("update tenant set name = 'Renamed' where id = 2")
+            connection.execute(
+                "insert into pool (name, trunk_group_id, country, target_idle) values ('late', 1, 'PR', 0)"
+            )
+        same_above_and_here(database, edge)
+        assert edge.asks("select count(*) from subscriber") == [(10,)]
 
 
 def test_polling_finds_what_no_notification_told_of(database: Database, node: EdgeNode) -> None:
@@ -81,8 +74,7 @@ def test_an_empty_store_comes_to_the_state_of_the_one_that_was_lost(database: Da
     node.stop()
     provisioning, leases = provisioning_here(node), leases_here(node)
     assert len(leases) == 3
-    for path in tmp_files(node):
-        path.unlink()
+    delete_store(node)
 
     node.start()
     node.catches_up()
@@ -100,8 +92,7 @@ def test_n3_no_number_of_a_lost_store_is_lent_while_it_may_be_held(node: EdgeNod
     node.has_idle(5)
     former = {row[0] for row in node.asks("select number from number_state")}
     node.stop()
-    for path in tmp_files(node):
-        path.unlink()
+    delete_store(node)
     node.start()
     node.has_idle(5)
     lent = {lease.number for caller in "abcde" if (lease := node.calls(caller, caller))}
@@ -116,8 +107,7 @@ def test_a_store_deleted_under_a_running_agent_is_made_anew(database: Database, 
     assert lease is not None
     node.ships_everything()
     first = node.asks("select store_id from store")
-    for path in tmp_files(node):
-        path.unlink()
+    delete_store(node)
     node.comes_to("a new store with the lease", "select id from lease", lease.id)
     node.catches_up()
     assert node.asks("select store_id from store") != first
@@ -236,5 +226,7 @@ def test_rows_above_and_here_are_really_compared(database: Database, node: EdgeN
     assert provisioning_above(database) != provisioning_here(node)
 
 
-def tmp_files(node: EdgeNode) -> list[Path]:
-    return [path for path in node.folder.glob("edge.db*") if path.name != "edge.db.agent"]
+def delete_store(node: EdgeNode) -> None:
+    for path in node.folder.glob("edge.db*"):
+        if path.name != "edge.db.agent":
+            path.unlink()

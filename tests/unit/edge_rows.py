@@ -1,5 +1,6 @@
-"""Rows for an edge store in tests: a small carrier with one tenant, written as the agent would write them."""
+"""Rows of an edge store in tests: a small carrier with one tenant, written as the agent would write them."""
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from typing import Any
 
 from holdfast.core.lease import Moment
 from holdfast.core.model import Caller, Pool, Subscriber, Tenant
+from holdfast.edge.replica import Change, Replica
 
 NODE_ID = 7
 WINDOW_S = 3600
@@ -73,6 +75,19 @@ def own(connection: sqlite3.Connection, numbers: Iterable[str], *, pool_id: int 
     for index, number in enumerate(numbers):
         row(connection, "pool_number", number=number, pool_id=pool_id, shared=0, owner_node_id=NODE_ID)
         row(connection, "number_state", number=number, rested_since=rested_since + index)
+
+
+def take(replica: Replica, *changes: Change) -> None:
+    """Let a replica have these rows, in as many steps as it needs."""
+    waiting = list(changes)
+    while waiting:
+        waiting = waiting[replica.apply(waiting) :]
+
+
+def journal(connection: sqlite3.Connection) -> list[tuple[str, dict[str, Any]]]:
+    """Every journal row's kind and payload, oldest first."""
+    rows = connection.execute("select kind, payload from journal order by seq")
+    return [(kind, json.loads(payload)) for kind, payload in rows]
 
 
 def subscriber(subscriber_id: int, **changes: Any) -> Subscriber:

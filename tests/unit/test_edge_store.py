@@ -1,18 +1,16 @@
 """Lending callback numbers from a real SQLite file."""
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from holdfast.core.lease import LeaseState, state
 from holdfast.core.model import CallKind, Pool
 from holdfast.edge.store import EdgeStore, connect
-from unit.edge_rows import POOL, REST_S, TENANT, WINDOW_S, Clocks, caller, own, pool, provision, row
+from unit.edge_rows import POOL, REST_S, TENANT, WINDOW_S, Clocks, caller, journal, own, pool, provision, row
 
 EMERGENCY = CallKind.EMERGENCY
 NUMBERS = ("+12025550101", "+12025550102", "+12025550103")
@@ -35,11 +33,6 @@ def store(db: sqlite3.Connection) -> EdgeStore:
 @pytest.fixture
 def clocks() -> Clocks:
     return Clocks()
-
-
-def journal(db: sqlite3.Connection) -> list[tuple[str, dict[str, Any]]]:
-    """Every row's kind and payload, oldest first."""
-    return [(kind, json.loads(payload)) for kind, payload in db.execute("select kind, payload from journal")]
 
 
 def lent(store: EdgeStore, call_id: str, who: int, clocks: Clocks, *pools: Pool) -> str | None:

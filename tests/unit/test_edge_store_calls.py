@@ -1,17 +1,15 @@
 """Calls on a lent number: while one lasts the window cannot end, and its end starts the window again."""
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from holdfast.core.lease import Lease, LeaseState, state
 from holdfast.core.model import CallKind
 from holdfast.edge.store import EdgeStore, connect
-from unit.edge_rows import POOL, REST_S, WINDOW_S, Clocks, caller, own, provision, row
+from unit.edge_rows import POOL, REST_S, WINDOW_S, Clocks, caller, journal, own, provision, row
 
 NUMBER = "+12025550101"
 SHARED = "+12025550199"
@@ -34,10 +32,6 @@ def store(db: sqlite3.Connection) -> EdgeStore:
 @pytest.fixture
 def clocks() -> Clocks:
     return Clocks()
-
-
-def journal(db: sqlite3.Connection) -> list[tuple[str, dict[str, Any]]]:
-    return [(kind, json.loads(payload)) for kind, payload in db.execute("select kind, payload from journal")]
 
 
 def dial(store: EdgeStore, clocks: Clocks, call_id: str = "call", who: int = 1) -> Lease:

@@ -1,6 +1,5 @@
 """Any order of calls, callbacks, ends, passing time, jumping clocks and reboots keeps what was promised to callers."""
 
-import json
 import sqlite3
 import tempfile
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from holdfast.core.lease import LeaseState, state
 from holdfast.core.model import CallKind
 from holdfast.edge.store import EdgeStore, connect
-from unit.edge_rows import POOL, WINDOW_S, Clocks, caller, own, provision
+from unit.edge_rows import POOL, WINDOW_S, Clocks, caller, journal, own, provision
 
 OWNED = ("+12025550101", "+12025550102", "+12025550103")
 SHARED = "+12025550199"
@@ -88,7 +87,7 @@ class Lending(RuleBasedStateMachine):
     @rule(data=st.data())
     def retransmit(self, data: st.DataObject) -> None:
         who, call_id = data.draw(st.sampled_from(self.open_calls()))
-        number, before = self.promises[who].number, self._journal()
+        number, before = self.promises[who].number, journal(self.db)
         if call_id.startswith("psap"):
             assert self.store.begin_callback(call_id, number, self.clocks.now())
         else:
@@ -96,7 +95,7 @@ class Lending(RuleBasedStateMachine):
             assert lease is not None
             assert lease.number == number
         # a shared number may have got another holder meanwhile, whom the callback rings too
-        assert self._journal() == before or number == SHARED
+        assert journal(self.db) == before or number == SHARED
 
     @precondition(lambda self: self.promises)
     @rule(data=st.data())
@@ -167,7 +166,7 @@ class Lending(RuleBasedStateMachine):
     def the_journal_tells_all(self) -> None:
         leases: dict[str, Any] = {}
         calls: set[tuple[str, str | None]] = set()
-        for kind, payload in self._journal():
+        for kind, payload in journal(self.db):
             if kind == "lease":
                 leases[payload["id"]] = payload
             elif kind == "lease_erased":
@@ -197,9 +196,6 @@ class Lending(RuleBasedStateMachine):
             for who, promise in self.promises.items()
             if promise.binds(self.clocks) and promise.is_kept(self.clocks)
         }
-
-    def _journal(self) -> list[tuple[str, dict[str, Any]]]:
-        return [(kind, json.loads(text)) for kind, text in self.db.execute("select kind, payload from journal")]
 
 
 TestLending = Lending.TestCase

@@ -14,6 +14,7 @@ from holdfast.core.lease import Moment
 from holdfast.edge import replica as module
 from holdfast.edge.replica import RELATIONS, Change, Replica
 from holdfast.edge.store import connect
+from unit.edge_rows import take
 
 NOW = Moment(wall_s=1_700_000_000.0, boot_id="boot", boottime_s=1000.0)
 
@@ -34,12 +35,6 @@ def following(db: sqlite3.Connection, *, node: int = 7, database: str = "databas
     replica = Replica(db, lambda: NOW)
     replica.start(node, database, anew=replica.must_start_over(node, database, reached=reached))
     return replica
-
-
-def take(replica: Replica, *changes: Change) -> None:
-    waiting = list(changes)
-    while waiting:
-        waiting = waiting[replica.apply(waiting) :]
 
 
 def tenant(revision: int, key: int, name: str = "Acme", **more: Any) -> Change:

@@ -1,6 +1,5 @@
 """Numbers and leases of a node: which are idle, which must rest, what is put back, what is erased."""
 
-import dataclasses
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -9,34 +8,20 @@ from typing import Any
 
 import pytest
 
-from holdfast.core.lease import MAX_CALL_S, Moment
+from holdfast.core.lease import MAX_CALL_S, Lease
 from holdfast.core.model import Caller, CallKind
 from holdfast.edge.replica import PRESUME_EARLY_S, Change, Replica
 from holdfast.edge.store import connect
+from unit.edge_rows import Clocks, take
 
 NODE = 7
-START = Moment(wall_s=1_700_000_000.0, boot_id="boot", boottime_s=1000.0)
+START_S = Clocks().now().wall_s
 HOUR = 3600.0
 
 
-class Clock:
-    """Both clocks, moved by hand."""
-
-    def __init__(self) -> None:
-        self.moment = START
-
-    def __call__(self) -> Moment:
-        return self.moment
-
-    def passes(self, seconds: float) -> None:
-        self.moment = dataclasses.replace(
-            self.moment, wall_s=self.moment.wall_s + seconds, boottime_s=self.moment.boottime_s + seconds
-        )
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clocks() -> Clocks:
+    return Clocks()
 
 
 @pytest.fixture
@@ -47,16 +32,10 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture
-def node(db: sqlite3.Connection, clock: Clock) -> Replica:
-    replica = Replica(db, clock)
+def node(db: sqlite3.Connection, clocks: Clocks) -> Replica:
+    replica = Replica(db, clocks.now)
     replica.start(NODE, "database", anew=False)
     return replica
-
-
-def take(replica: Replica, *changes: Change) -> None:
-    waiting = list(changes)
-    while waiting:
-        waiting = waiting[replica.apply(waiting) :]
 
 
 def settle(replica: Replica) -> None:
@@ -81,8 +60,11 @@ def states(db: sqlite3.Connection) -> dict[str, tuple[float, float]]:
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def caller(key: str) -> Caller:
-    return Caller(caller_key=key, display_name="Alice", contact_uri="sip:alice@192.0.2.9", source_uri="sip:192.0.2.9")
+def dial(replica: Replica, clocks: Clocks, call_id: str = "a", who: str = "one") -> Lease:
+    caller = Caller(who, display_name="Alice", contact_uri="sip:alice@192.0.2.9", source_uri="sip:192.0.2.9")
+    lease = replica.store.begin_call(call_id, CallKind.EMERGENCY, caller, replica.store.pools(), clocks.now())
+    assert lease is not None
+    return lease
 
 
 def journal(db: sqlite3.Connection, kind: str) -> list[dict[str, Any]]:
@@ -92,18 +74,18 @@ def journal(db: sqlite3.Connection, kind: str) -> list[dict[str, Any]]:
 
 def test_a_number_that_this_store_claimed_is_idle_at_once(db: sqlite3.Connection, node: Replica) -> None:
     take(node, pool(1), number(2, "+12025550101", store=node.store_id))
-    assert states(db) == {"+12025550101": (START.wall_s, 0.0)}
+    assert states(db) == {"+12025550101": (START_S, 0.0)}
     assert node.count_pools()[0].idle == 1
 
 
 def test_n3_a_number_of_an_earlier_store_rests_as_long_as_a_lease_of_it_could_last(
-    db: sqlite3.Connection, node: Replica, clock: Clock
+    db: sqlite3.Connection, node: Replica, clocks: Clocks
 ) -> None:
     take(node, pool(1), number(2, "+12025550101", store="an-earlier-one"), number(3, "+12025550102", store=None))
-    ends = START.wall_s + 7200 + 600
-    assert states(db) == {"+12025550101": (START.wall_s, ends), "+12025550102": (START.wall_s, ends)}
+    ends = START_S + 7200 + 600
+    assert states(db) == {"+12025550101": (START_S, ends), "+12025550102": (START_S, ends)}
     assert node.count_pools()[0].idle == 0
-    clock.passes(7800)
+    clocks.passes(7800)
     assert node.count_pools()[0].idle == 2
 
 
@@ -115,13 +97,13 @@ def test_a_number_that_came_before_its_pool_is_taken_note_of_when_the_pool_comes
     assert states(db) == {}, "without its pool nobody knows how long it must rest"
     take(node, pool(2, window_s=90_000))
     settle(node)
-    assert states(db)["+12025550101"][1] == START.wall_s + 90_000 + 600
+    assert states(db)["+12025550101"][1] == START_S + 90_000 + 600
 
 
-def test_a_number_known_already_keeps_its_rest(db: sqlite3.Connection, node: Replica, clock: Clock) -> None:
+def test_a_number_known_already_keeps_its_rest(db: sqlite3.Connection, node: Replica, clocks: Clocks) -> None:
     take(node, pool(1), number(2, "+12025550101", store="an-earlier-one"))
     before = states(db)
-    clock.passes(60)
+    clocks.passes(60)
     take(node, number(3, "+12025550101", store="an-earlier-one"), pool(4, window_s=90_000))
     settle(node)
     assert states(db) == before
@@ -158,86 +140,81 @@ def test_a_node_that_got_another_id_settles_its_numbers_anew(db: sqlite3.Connect
     assert set(states(db)) == {"+1002"}
 
 
-def test_counts_tell_idle_live_and_resting_apart(node: Replica, clock: Clock) -> None:
+def test_counts_tell_idle_live_and_resting_apart(node: Replica, clocks: Clocks) -> None:
     take(node, pool(1), *(number(2 + i, f"+100{i}", store=node.store_id) for i in range(5)))
     node.finish()
-    pools = node.store.pools()
-    node.store.begin_call("a", CallKind.EMERGENCY, caller("one"), pools, clock())
-    node.store.end_call("a", clock(), reason="bye")
-    clock.passes(7200 + 1)
-    node.store.begin_call("b", CallKind.EMERGENCY, caller("two"), pools, clock())
+    dial(node, clocks)
+    node.store.end_call("a", clocks.now(), reason="bye")
+    clocks.passes(7200 + 1)
+    dial(node, clocks, "b", "two")
     count = node.count_pools()[0]
     assert (count.idle, count.live, count.resting) == (3, 1, 1)
     assert (count.name, count.target_idle) == ("pool-1", 3)
 
 
 def test_n2_a_lease_is_erased_only_after_its_window_and_rest_and_its_number_is_idle_again(
-    db: sqlite3.Connection, node: Replica, clock: Clock
+    db: sqlite3.Connection, node: Replica, clocks: Clocks
 ) -> None:
     take(node, pool(1), number(2, "+1001", store=node.store_id))
     node.finish()
-    lease = node.store.begin_call("a", CallKind.EMERGENCY, caller("one"), node.store.pools(), clock())
-    assert lease is not None
-    clock.passes(7800 + 1)
+    lease = dial(node, clocks)
+    clocks.passes(7800 + 1)
     assert node.reap() == 0, "the call is still in progress"
-    node.store.end_call("a", clock(), reason="bye")
-    clock.passes(7800 - 1)
+    node.store.end_call("a", clocks.now(), reason="bye")
+    clocks.passes(7800 - 1)
     assert node.reap() == 0
-    clock.passes(1)
+    clocks.passes(1)
     assert node.reap() == 1
     assert journal(db, "lease_erased") == [{"id": lease.id}]
-    assert states(db)["+1001"][0] == clock().wall_s
+    assert states(db)["+1001"][0] == clocks.now().wall_s
     assert node.count_pools()[0].idle == 1
     assert node.reap() == 0
 
 
-def test_n2_a_wall_clock_that_jumps_ahead_erases_nothing(node: Replica, clock: Clock) -> None:
+def test_n2_a_wall_clock_that_jumps_ahead_erases_nothing(node: Replica, clocks: Clocks) -> None:
     take(node, pool(1), number(2, "+1001", store=node.store_id))
     node.finish()
-    node.store.begin_call("a", CallKind.EMERGENCY, caller("one"), node.store.pools(), clock())
-    node.store.end_call("a", clock(), reason="bye")
-    clock.moment = dataclasses.replace(clock.moment, wall_s=clock.moment.wall_s + 100 * HOUR)
+    dial(node, clocks)
+    node.store.end_call("a", clocks.now(), reason="bye")
+    clocks.is_set_by(100 * HOUR)
     assert node.reap() == 0
 
 
 def test_n2_a_call_whose_end_nobody_saw_is_closed_before_its_number_could_seem_idle(
-    db: sqlite3.Connection, node: Replica, clock: Clock
+    db: sqlite3.Connection, node: Replica, clocks: Clocks
 ) -> None:
     take(node, pool(1), number(2, "+1001", store=node.store_id))
     node.finish()
-    lease = node.store.begin_call("lost", CallKind.EMERGENCY, caller("one"), node.store.pools(), clock())
-    assert lease is not None
-    clock.passes(MAX_CALL_S - PRESUME_EARLY_S - 1)
+    lease = dial(node, clocks, "lost")
+    clocks.passes(MAX_CALL_S - PRESUME_EARLY_S - 1)
     assert node.presume_ended() == 0
-    clock.passes(1)
+    clocks.passes(1)
     assert node.presume_ended() == 1
     assert node.store.open_calls() == ()
     assert [(end["call_id"], end["reason"]) for end in journal(db, "call_ended")] == [("lost", "presumed")]
-    clock.passes(7199)
-    assert node.store.leases_on("+1001", clock())[0].id == lease.id, "the window runs from the presumed end"
+    clocks.passes(7199)
+    assert node.store.leases_on("+1001", clocks.now())[0].id == lease.id, "the window runs from the presumed end"
     assert node.reap() == 0
 
 
 def test_an_earlier_stores_leases_are_put_back_unchanged_and_hold_their_numbers(
-    db: sqlite3.Connection, tmp_path: Path, node: Replica, clock: Clock
+    db: sqlite3.Connection, tmp_path: Path, node: Replica, clocks: Clocks
 ) -> None:
     take(node, pool(1), number(2, "+1001", store=node.store_id), number(3, "+1002", store=node.store_id))
     node.finish()
-    node.store.begin_call("a", CallKind.EMERGENCY, caller("one"), node.store.pools(), clock())
+    dial(node, clocks)
     row = dict(db.execute("select * from lease").fetchone())
     shipped = {**row, "shared": False, "node_id": NODE, "store_id": node.store_id, "seq": 1}
 
     fresh = connect(tmp_path / "new.db")
-    later = Replica(fresh, clock)
+    later = Replica(fresh, clocks.now)
     later.start(NODE, "database", anew=False)
     take(later, pool(1), number(2, "+1001", store=node.store_id), number(3, "+1002", store=later.store_id))
     assert later.restore_leases([shipped]) == 1
     assert later.restore_leases([shipped]) == 1, "twice is harmless"
     later.finish()
     assert dict(fresh.execute("select * from lease").fetchone()) == row
-    other = later.store.begin_call("b", CallKind.EMERGENCY, caller("two"), later.store.pools(), clock())
-    assert other is not None
-    assert other.number == "+1002"
+    assert dial(later, clocks, "b", "two").number == "+1002"
     fresh.close()
 
 
@@ -263,10 +240,10 @@ def test_a_lease_that_cannot_be_put_back_is_alarmed_and_the_others_go_on(db: sql
     ]
 
 
-def test_leases_are_journalled_again_as_they_are_now(db: sqlite3.Connection, node: Replica, clock: Clock) -> None:
+def test_leases_are_journalled_again_as_they_are_now(db: sqlite3.Connection, node: Replica, clocks: Clocks) -> None:
     take(node, pool(1), number(2, "+1001", store=node.store_id))
     node.finish()
-    node.store.begin_call("a", CallKind.EMERGENCY, caller("one"), node.store.pools(), clock())
+    dial(node, clocks)
     assert node.rejournal(node.lease_ids()) == 1
     first, second = journal(db, "lease")
     assert first == second
@@ -283,7 +260,7 @@ def test_a_store_that_is_an_old_copy_of_itself_becomes_another_whose_numbers_res
     info = node.store.info()
     assert (info.store_id, info.caught_up) == (node.store_id, False)
     assert node.store_id != former
-    assert states(db) == {"+1001": (START.wall_s, START.wall_s + 7800)}
+    assert states(db) == {"+1001": (START_S, START_S + 7800)}
     assert not node.caught_up
 
 

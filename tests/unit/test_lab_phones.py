@@ -12,13 +12,6 @@ from lab.recordings import clip_score
 
 
 @pytest.fixture
-def ports() -> Iterator[Ports]:
-    claimed = Ports()
-    yield claimed
-    claimed.close()
-
-
-@pytest.fixture
 def alice(tmp_path: Path, ports: Ports) -> Iterator[Phone]:
     phone = Phone("alice", tmp_path / "alice", Endpoint.at("127.0.0.11", ports), Account("alice", "127.0.0.11", ""))
     yield phone.start()
@@ -78,3 +71,14 @@ def test_a_phone_that_was_killed_says_so(alice: Phone) -> None:
     assert not alice.running
     with pytest.raises(LabError, match="not running"):
         alice.dial("sip:x@127.0.0.1")
+
+
+def test_a_phone_that_is_started_again_has_no_past(alice: Phone, bob: Phone) -> None:
+    """What it said before is no answer to whether it has registered now."""
+    alice.dial(f"sip:nobody@{bob.contact}")
+    alice.closed()
+    assert [answer.status for answer in alice.answers("INVITE")] == [404]
+    alice.kill()
+    alice.start()
+    assert alice.trace() == []
+    assert alice.events() == []

@@ -17,8 +17,8 @@ from lab.waiting import wait_until
 TESTS = Path(__file__).parents[1]
 
 
-def daemon(folder: Path, script: str, **options: object) -> Daemon:
-    return Daemon(Program("daemon", ["sh", "-c", script], folder / "daemon.log", **options))  # type: ignore[arg-type]
+def daemon(folder: Path, script: str, *, stop_within_s: float = 5.0) -> Daemon:
+    return Daemon(Program("daemon", ["sh", "-c", script], folder / "daemon.log", stop_within_s=stop_within_s))
 
 
 def state_of(pid: int) -> str:
@@ -67,9 +67,9 @@ def test_a_program_that_is_not_installed_is_named(tmp_path: Path) -> None:
 
 def test_stopping_ends_what_resists_term_and_what_it_started(tmp_path: Path) -> None:
     child = tmp_path / "child"
-    one = daemon(tmp_path, f"trap '' TERM; sleep 60 & echo $! > {child}.new; mv {child}.new {child}; wait; sleep 60")
+    script = f"trap '' TERM; sleep 60 & echo $! > {child}.new; mv {child}.new {child}; wait; sleep 60"
+    one = daemon(tmp_path, script, stop_within_s=0.1)
     one.start(child.exists)
-    object.__setattr__(one.program, "stop_within_s", 0.1)
     one.stop()
     one.stop()
     assert not one.running
@@ -86,6 +86,18 @@ def test_a_daemon_stalls_and_goes_on(tmp_path: Path) -> None:
     one.freeze()
     one.stop()
     assert not one.running
+
+
+def test_a_group_that_was_ended_is_signalled_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pid may belong to somebody else by then."""
+    one = daemon(tmp_path, "exit 0")
+    one.launch()
+    assert one.wait(within_s=5) == 0
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _number: signalled.append(group))
+    one.stop()
+    one.kill()
+    assert not signalled
 
 
 def test_a_wait_for_an_end_that_does_not_come_has_a_deadline(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """SIPp endpoints: scenarios are filled in exactly, and what passed is read back byte by byte."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,6 @@ from lab.sipp import SCENARIOS, Place, Sipp, read_message_log
 
 CALLER, CALLED = "127.0.0.13", "127.0.0.20"
 VALUES = {"number": "911", "domain": "lab.invalid", "from": "<sip:alice@lab.invalid>"}
-
-
-@pytest.fixture
-def ports() -> Iterator[Ports]:
-    claimed = Ports()
-    yield claimed
-    claimed.close()
 
 
 def test_a_call_and_its_answer_are_read_from_both_sides(tmp_path: Path, ports: Ports) -> None:

@@ -13,7 +13,6 @@ from lab.ladder import Parts
 from lab.layout import Layout
 from lab.narration import Narrator
 from lab.ports import Ports
-from lab.raw_sip import exchange
 from lab.report import Check
 from lab.sipp import Place, Sipp
 from lab.story import Story, shown
@@ -70,19 +69,16 @@ def test_a_lease_in_a_call_has_no_end() -> None:
     assert shown(lease)["holder"] == "contact:x"
 
 
-def test_a_layout_is_a_settings_file_that_the_node_accepts(tmp_path: Path) -> None:
-    ports = Ports()
+def test_a_layout_is_a_settings_file_that_the_node_accepts(tmp_path: Path, ports: Ports) -> None:
     layout = Layout.free(ports)
     file = tmp_path / "holdfast.toml"
     file.write_text(layout.settings(tmp_path, "host=/x dbname=holdfast", tmp_path, rtpengine="", hep_collector=""))
     loaded = settings.load(file)
     assert (loaded.sip.port, loaded.media.sip_port) == (layout.sip_port, layout.media_sip_port)
     assert len({trunk.address for trunk in layout.trunks}) == len(layout.trunks) == 2
-    ports.close()
 
 
-def test_a_fixed_layout_says_which_port_is_taken(tmp_path: Path) -> None:
-    ports = Ports()
+def test_a_fixed_layout_says_which_port_is_taken(tmp_path: Path, ports: Ports) -> None:
     port = ports.one()
     taken = Sipp("uas_silent", Place("127.0.0.1", port), tmp_path, {"duration_ms": "1000"}).start()
     with pytest.raises(
@@ -91,20 +87,3 @@ def test_a_fixed_layout_says_which_port_is_taken(tmp_path: Path) -> None:
         Layout.fixed("127.0.0.1", port)
     assert "SIP_PORT" in info.value.mend
     taken.stop()
-    ports.close()
-
-
-def test_raw_bytes_get_the_final_answer_or_none(tmp_path: Path) -> None:
-    ports = Ports()
-    port = ports.one("127.0.0.20")
-    refusing = Sipp("uas_refuses", Place("127.0.0.20", port), tmp_path, {"code": "480"}).start()
-    invite = (
-        b"INVITE sip:x@y SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bKraw\r\nFrom: <sip:a@b>;tag=1\r\n"
-        b"To: <sip:x@y>\r\nCall-ID: raw\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
-    )
-    answer = exchange(invite, ("127.0.0.20", port), within_s=5)
-    assert answer is not None
-    assert answer.startswith(b"SIP/2.0 480 ")
-    refusing.stop()
-    assert exchange(invite, ("127.0.0.20", port), within_s=0.2) is None
-    ports.close()

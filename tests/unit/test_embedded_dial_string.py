@@ -41,6 +41,8 @@ def test_quotes_escapes_and_both_kinds_of_brackets_are_understood() -> None:
         "{leg_timeout=never}sofia/holdfast/sip:a@b",
         "{leg_timeout=0}sofia/holdfast/sip:a@b",
         "{leg_timeout}sofia/holdfast/sip:a@b",
+        "{leg_timeout=}sofia/holdfast/sip:a@b",
+        "{originate_timeout=never}sofia/holdfast/sip:a@b",
         "{sip_h_To=<sip:x@y>}sofia/holdfast/sip:a@b",
         "{sip_h_X A=1}sofia/holdfast/sip:a@b",
         "{a='open}sofia/holdfast/sip:a@b",

@@ -63,23 +63,31 @@ class Scene:
         ]
         self.edge.send(Request(headers, body, method, "sip:callback@127.0.0.1").encode(), self.server)
 
-    async def established(self) -> tuple[str, Request]:
-        """A callback that a phone answered; the PSAP's To tag and the phone's INVITE."""
+    async def phone_answers(self) -> None:
+        """A callback up to the moment at which a phone answers it."""
         self.send("INVITE")
         invite = await self.edge.request("INVITE")
         contact = f"<sip:phone@127.0.0.1:{self.edge.address[1]}>"
         self.edge.send(answer_to(invite, 200, body=SDP, contact=contact), self.server)
+
+    async def established(self) -> str:
+        """A callback that a phone answered; the PSAP's To tag."""
+        await self.phone_answers()
         await self.edge.request("ACK")
         answer = await self.edge.response(200)
         tag = answer.get("to").partition("tag=")[2]
         self.send("ACK", to_tag=tag, body=b"")
-        return tag, invite
+        return tag
+
+    async def answer_byes(self) -> None:
+        """Both sides are told that the call is over."""
+        for _ in range(2):
+            bye = await self.edge.request("BYE")
+            self.edge.send(answer_to(bye, 200), self.server)
 
     def stop_media_clock(self) -> None:
         """No 20 ms ticks for what takes minutes or hours."""
-        for call in self.exchange.calls.values():
-            for session in list(call.clock.sessions):
-                call.clock.remove(session)
+        self.exchange.clock.sessions.clear()
 
     async def over(self) -> None:
         await asyncio.gather(*(call.done for call in list(self.exchange.calls.values())))
@@ -118,9 +126,7 @@ def test_a_bridge_whose_both_byes_were_lost_ends_when_no_audio_comes_any_more(tm
         await stage.established()
         stage.stop_media_clock()
         began = asyncio.get_running_loop().time()
-        for _ in range(2):
-            bye = await stage.edge.request("BYE")
-            stage.edge.send(answer_to(bye, 200), stage.server)
+        await stage.answer_byes()
         lasted = asyncio.get_running_loop().time() - began
         await stage.over()
         return stage, lasted
@@ -149,10 +155,7 @@ def test_a_phone_that_never_answers_the_invite_is_given_up_after_the_ringing_tim
 def test_an_answer_that_nobody_acknowledges_is_repeated_and_then_ended(tmp_path: Path) -> None:
     async def main() -> tuple[Scene, list[float]]:
         stage = await scene(tmp_path)
-        stage.send("INVITE")
-        invite = await stage.edge.request("INVITE")
-        contact = f"<sip:phone@127.0.0.1:{stage.edge.address[1]}>"
-        stage.edge.send(answer_to(invite, 200, body=SDP, contact=contact), stage.server)
+        await stage.phone_answers()
         await stage.edge.response(200)
         stage.stop_media_clock()
         await stage.edge.request("BYE")
@@ -168,10 +171,7 @@ def test_an_answer_that_nobody_acknowledges_is_repeated_and_then_ended(tmp_path:
 def test_a_bye_that_must_wait_for_the_ack_is_sent_when_the_ack_comes(tmp_path: Path) -> None:
     async def main() -> Scene:
         stage = await scene(tmp_path)
-        stage.send("INVITE")
-        invite = await stage.edge.request("INVITE")
-        contact = f"<sip:phone@127.0.0.1:{stage.edge.address[1]}>"
-        stage.edge.send(answer_to(invite, 200, body=SDP, contact=contact), stage.server)
+        await stage.phone_answers()
         ack = await stage.edge.request("ACK")
         answer = await stage.edge.response(200)
         bye = Request(
@@ -187,6 +187,24 @@ def test_a_bye_that_must_wait_for_the_ack_is_sent_when_the_ack_comes(tmp_path: P
         return stage
 
     assert run(main()).told.causes() == ["NORMAL_CLEARING", "NORMAL_CLEARING"]
+
+
+def test_a_psap_who_gives_up_the_moment_a_phone_answers_leaves_nobody_in_a_call(tmp_path: Path) -> None:
+    async def main() -> tuple[Scene, float]:
+        stage = await scene(tmp_path)
+        await stage.phone_answers()
+        stage.send("CANCEL")
+        began = asyncio.get_running_loop().time()
+        bye = await stage.edge.request("BYE")
+        lasted = asyncio.get_running_loop().time() - began
+        stage.edge.send(answer_to(bye, 200), stage.server)
+        await stage.over()
+        return stage, lasted
+
+    stage, lasted = run(main())
+    assert lasted < 1
+    assert stage.told.causes() == ["ORIGINATOR_CANCEL", "ORIGINATOR_CANCEL"]
+    assert "CHANNEL_BRIDGE" not in {event.name for event in stage.told.events}
 
 
 def test_a_refusal_is_acknowledged_where_the_invite_went_whatever_contact_it_names(tmp_path: Path) -> None:
@@ -215,9 +233,7 @@ def test_a_call_that_nothing_else_ends_is_ended_at_the_longest_time_a_call_may_l
         [call] = stage.exchange.calls.values()
         call.leg.media.received_at_s = float("inf")  # somebody talks all the time
         stage.stop_media_clock()
-        for _ in range(2):
-            bye = await stage.edge.request("BYE")
-            stage.edge.send(answer_to(bye, 200), stage.server)
+        await stage.answer_byes()
         await stage.over()
         return stage, asyncio.get_running_loop().time() - began
 
@@ -229,7 +245,7 @@ def test_a_call_that_nothing_else_ends_is_ended_at_the_longest_time_a_call_may_l
 def test_requests_of_no_call_and_late_ones_of_a_call_are_told_so(tmp_path: Path) -> None:
     async def main() -> None:
         stage = await scene(tmp_path)
-        tag, _ = await stage.established()
+        tag = await stage.established()
         for method, cseq, to_tag, status in (
             ("OPTIONS", 1, "", 200),
             ("MESSAGE", 1, "", 405),
@@ -261,7 +277,7 @@ def test_requests_of_no_call_and_late_ones_of_a_call_are_told_so(tmp_path: Path)
 def test_a_held_call_is_given_ten_minutes_of_silence(tmp_path: Path) -> None:
     async def main() -> float:
         stage = await scene(tmp_path)
-        tag, _ = await stage.established()
+        tag = await stage.established()
         stage.send("INVITE", 2, to_tag=tag, body=SDP + b"a=sendonly\r\n")
         await stage.edge.next(lambda message: message.cseq == (2, "INVITE"))
         stage.send("ACK", 2, to_tag=tag, body=b"")

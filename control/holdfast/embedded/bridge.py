@@ -150,7 +150,8 @@ class _Attempt:
             # a timer may fire a little early; a hold may end before its time is over
             wait_s = max(min(left_s, MEDIA_TIMEOUT_S) if held else left_s, 0.1)
             try:
-                await asyncio.wait_for(self.over.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self.over.wait()
             except TimeoutError:
                 continue
 

@@ -30,6 +30,7 @@ class DialString:
     profile: str
     uri: str
     target: SipUri
+    leg_timeout_s: float
     variables: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -40,10 +41,6 @@ class DialString:
             for name, value in self.variables.items()
             if name.startswith(_SIP_HEADER)
         ]
-
-    @property
-    def leg_timeout_s(self) -> float:
-        return _seconds(self.variables.get("leg_timeout") or self.variables.get("originate_timeout") or "60")
 
 
 def parse(text: str) -> DialString:
@@ -65,11 +62,11 @@ def parse(text: str) -> DialString:
         target = parse_uri(uri)
     except SipParseError as error:
         raise InputError(f"dial string: {error}") from error
-    dial = DialString(found[1], uri, target, variables)
+    leg_timeout_s = _seconds(variables.get("leg_timeout", variables.get("originate_timeout", "60")))
+    dial = DialString(found[1], uri, target, leg_timeout_s, variables)
     for name, value in dial.headers:
         if not _TOKEN.fullmatch(name) or name in _RESERVED or re.search(r"[\x00-\x08\n-\x1f]", value):
             raise InputError(f"dial string: {_SIP_HEADER}{name[:40]} cannot be a header")
-    _seconds(variables.get("leg_timeout", "60"))
     return dial
 
 
@@ -90,5 +87,5 @@ def _variables(text: str) -> dict[str, str]:
 
 def _seconds(text: str) -> float:
     if not re.fullmatch(r"\d{1,5}", text) or int(text) < 1:
-        raise InputError("dial string: leg_timeout is not a number of seconds")
+        raise InputError("dial string: the time to ring is not a number of seconds")
     return float(text)

@@ -54,7 +54,8 @@ class OutboundConnection(EslConnection):
         Raises ControllerStalled if neither happens in time.
         """
         try:
-            return await asyncio.wait_for(self._wanted.get(), within_s)
+            async with asyncio.timeout(within_s):
+                return await self._wanted.get()
         except TimeoutError as error:
             raise ControllerStalled from error
 

@@ -64,12 +64,15 @@ class OutgoingLeg(Leg):
         ]
         request = Request(headers, sdp.offer(self.local, invitation.prefer), "INVITE", invitation.uri)
         self._invite = self.endpoint.request(request, invitation.destination, self._response)
+        # not wait_for: Python 3.11's forgets a cancellation (the caller gave up) that comes together with the outcome
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(asyncio.shield(self._outcome), ring_s)
+            async with asyncio.timeout(ring_s):
+                return await asyncio.shield(self._outcome)
         self.endpoint.cancel(self._invite)
         # an answer that crosses the CANCEL is a good answer: the caller is still there
         with contextlib.suppress(TimeoutError):
-            cause = await asyncio.wait_for(asyncio.shield(self._outcome), _CANCEL_OUTCOME_S)
+            async with asyncio.timeout(_CANCEL_OUTCOME_S):
+                cause = await asyncio.shield(self._outcome)
             return causes.TOO_LONG if cause == causes.CANCELLED else cause
         self.hangup(causes.TOO_LONG)
         return causes.TOO_LONG  # FreeSWITCH's name for a leg_timeout

@@ -18,10 +18,9 @@ def scenario(name: str, *steps: str) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="{name}">\n' + "\n".join(steps) + "\n</scenario>\n"
 
 
-def recv(request: str, **attributes: str) -> str:
+def recv(request: str) -> str:
     """Wait for a request."""
-    extra = "".join(f' {name}="{value}"' for name, value in attributes.items())
-    return f'<recv request="{request}" timeout="8000"{extra}/>'
+    return f'<recv request="{request}" timeout="8000"/>'
 
 
 def recv_response(status: int, **attributes: str) -> str:
@@ -47,11 +46,10 @@ def final(status: str, *, tag: str = "one", body: str = "", headers: str = "", v
     return _send([*lines, "CSeq: 1 INVITE", *_lines(contact), *_lines(headers), *_content(body)], retransmit=True)
 
 
-def recv_invite(**attributes: str) -> str:
+def recv_invite() -> str:
     """Wait for an INVITE and keep its To (without a tag) for `final`."""
-    extra = "".join(f' {name}="{value}"' for name, value in attributes.items())
     return (
-        f'<recv request="INVITE" timeout="8000"{extra}><action>'
+        '<recv request="INVITE" timeout="8000"><action>'
         '<ereg regexp="&lt;.*&gt;" search_in="hdr" header="To:" assign_to="called"/></action></recv>'
     )
 

@@ -57,9 +57,9 @@ class Peer(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     @classmethod
-    async def open(cls, port: int = 0) -> "Peer":
+    async def open(cls) -> "Peer":
         loop = asyncio.get_running_loop()
-        _, peer = await loop.create_datagram_endpoint(cls, local_addr=("127.0.0.1", port))
+        _, peer = await loop.create_datagram_endpoint(cls, local_addr=("127.0.0.1", 0))
         return peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,12 +105,12 @@ class Peer(asyncio.DatagramProtocol):
         return [at for at, message in self.received if isinstance(message, Request) and message.method == method]
 
 
-def answer_to(request: Request, status: int, *, tag: str = "far", body: bytes = b"", contact: str = "") -> bytes:
+def answer_to(request: Request, status: int, *, body: bytes = b"", contact: str = "") -> bytes:
     """A response to a request, as a phone would make it."""
     names = ("via", "record-route", "from", "call-id", "cseq")
     copied = [(name, value) for name, value in request.headers if name in names]
     to = request.get("to")
-    copied.append(("to", to if "tag=" in to or status == 100 else f"{to};tag={tag}"))
+    copied.append(("to", to if "tag=" in to or status == 100 else f"{to};tag=far"))
     if contact:
         copied.append(("contact", contact))
     return Response(copied, body, status, "Said").encode()

@@ -11,10 +11,13 @@ from holdfast.embedded import g711
 from holdfast.embedded.audio import FRAME_SAMPLES, RINGBACK, SILENT_FRAME, frames
 from holdfast.embedded.wav import PromptUnusable, load
 
+PCMU = np.array(g711.PCMU_SAMPLES, "<i2")
+PCMA = np.array(g711.PCMA_SAMPLES, "<i2")
+
 
 def test_every_pcmu_byte_survives_decoding_and_encoding() -> None:
     every = bytes(range(256))
-    linear = np.array(g711.decode_pcmu(every), "<i2").tobytes()
+    linear = PCMU[list(every)].tobytes()
     # 0x7F is a second zero
     assert g711.encode_pcmu(linear) == every.replace(b"\x7f", b"\xff")
 
@@ -32,8 +35,8 @@ def test_a_quiet_and_a_loud_tone_come_through_both_laws_almost_unchanged() -> No
         pcmu = g711.encode_pcmu(samples.tobytes())
         pcma = pcmu.translate(g711.PCMU_TO_PCMA)
         again = pcma.translate(g711.PCMA_TO_PCMU)
-        for decoded in (g711.decode_pcmu(pcmu), g711.decode_pcma(pcma), g711.decode_pcmu(again)):
-            noise = np.array(decoded) - samples
+        for decoded in (PCMU[list(pcmu)], PCMA[list(pcma)], PCMU[list(again)]):
+            noise = decoded.astype(int) - samples
             assert np.sqrt(np.mean(noise.astype(float) ** 2)) < amplitude / 30
 
 
@@ -96,7 +99,7 @@ def test_silence_tones_and_sequences_have_their_lengths(tmp_path: Path) -> None:
 def test_ringback_sounds_for_two_seconds_in_six_for_ever() -> None:
     sounding = [frame != SILENT_FRAME for frame in islice(frames(RINGBACK), 900)]
     assert sounding == ([True] * 100 + [False] * 200) * 3
-    tone = np.array(g711.decode_pcmu(b"".join(islice(frames(RINGBACK), 100))))
+    tone = PCMU[list(b"".join(islice(frames(RINGBACK), 100)))]
     spectrum = np.abs(np.fft.rfft(tone))
     loudest = sorted(np.argsort(spectrum)[-2:] * 8000 / len(tone))
     assert loudest == [440, 480]

@@ -1,6 +1,7 @@
 """RTP: packets, one steady outgoing stream, digits, ports, and what passes between two legs."""
 
 import asyncio
+import functools
 import socket
 import struct
 
@@ -13,6 +14,7 @@ from holdfast.embedded.g711 import PCMU_TO_PCMA
 from holdfast.embedded.media import MediaClock, MediaPorts, MediaSession, NoMediaPort
 from holdfast.embedded.rtp import DigitReader, OutgoingStream, RtpPacket, parse_rtp
 from holdfast.embedded.sdp import Direction, RemoteAudio
+from lab.ports import Ports
 from unit.embedded_clock import run
 
 VOICE = bytes(range(160))
@@ -74,15 +76,15 @@ def test_a_digit_is_reported_once_however_often_its_end_is_sent() -> None:
     assert reader.feed(packet(9, 7, payload=b"\x01")) is None
 
 
-def free_block(count: int) -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return min(port, 65000) // 2 * 2 - count
+@functools.cache
+def claimed() -> Ports:
+    """Ports that no other process of these tests uses."""
+    return Ports()
 
 
 def test_ports_are_even_in_range_lent_once_and_come_round_last() -> None:
-    first = free_block(40)
+    before, _ = claimed().block(10)
+    first = before + 2
     ports = MediaPorts("127.0.0.1", first - 1, first + 7)
     lent = [ports.open() for _ in range(4)]
     numbers = [rtp.getsockname()[1] for rtp, _ in lent]
@@ -133,15 +135,14 @@ class Phone:
                 return found
 
 
-def sessions(count: int) -> tuple[MediaPorts, list[MediaSession]]:
-    first = free_block(60)
-    ports, clock = MediaPorts("127.0.0.1", first, first + 39), MediaClock()
-    return ports, [MediaSession(ports, clock) for _ in range(count)]
+def sessions(count: int) -> list[MediaSession]:
+    ports, clock = MediaPorts("127.0.0.1", *claimed().block(40)), MediaClock()
+    return [MediaSession(ports, clock) for _ in range(count)]
 
 
 def test_a_session_plays_silence_then_what_it_is_given_then_silence() -> None:
     async def main() -> list[RtpPacket]:
-        _, [session] = sessions(1)
+        [session] = sessions(1)
         phone = Phone()
         session.configure(phone.audio("PCMA"))
         session.start()
@@ -162,7 +163,7 @@ def test_a_session_plays_silence_then_what_it_is_given_then_silence() -> None:
 
 def test_bridged_legs_hear_each_other_in_their_own_law_and_digits_pass() -> None:
     async def main() -> tuple[list[RtpPacket], list[RtpPacket], list[tuple[str, int]]]:
-        _, [left, right] = sessions(2)
+        [left, right] = sessions(2)
         one, two = Phone(), Phone()
         digits: list[tuple[str, int]] = []
         left.on_digit = lambda digit, milliseconds: digits.append((digit, milliseconds))
@@ -187,7 +188,7 @@ def test_bridged_legs_hear_each_other_in_their_own_law_and_digits_pass() -> None
 
 def test_a_quiet_partner_is_filled_in_for_with_silence() -> None:
     async def main() -> list[RtpPacket]:
-        _, [left, right] = sessions(2)
+        [left, right] = sessions(2)
         one, two = Phone(), Phone()
         left.configure(one.audio())
         right.configure(two.audio())
@@ -202,7 +203,7 @@ def test_a_quiet_partner_is_filled_in_for_with_silence() -> None:
 
 def test_a_phone_behind_nat_is_answered_where_it_speaks_from_but_a_stranger_takes_nobody_over() -> None:
     async def main() -> tuple[int, int, int]:
-        _, [behind_nat, direct] = sessions(2)
+        [behind_nat, direct] = sessions(2)
         phone, honest, stranger = Phone(), Phone(), Phone()
         behind_nat.configure(phone.audio(address=("127.0.0.1", 9)))
         direct.configure(honest.audio())
@@ -226,7 +227,7 @@ def test_a_phone_behind_nat_is_answered_where_it_speaks_from_but_a_stranger_take
 
 def test_after_a_stall_the_frames_that_are_due_are_sent_and_long_lost_ones_are_not() -> None:
     async def main() -> int:
-        _, [session] = sessions(1)
+        [session] = sessions(1)
         phone = Phone()
         session.configure(phone.audio())
         session.start()

@@ -65,13 +65,3 @@ def encode_pcmu(linear: bytes) -> bytes:
     if sys.byteorder == "big":
         samples.byteswap()
     return bytes(map(_pcmu_by_sample().__getitem__, samples))
-
-
-def decode_pcmu(encoded: bytes) -> list[int]:
-    """PCMU to linear samples, -32124 to 32124."""
-    return [PCMU_SAMPLES[byte] for byte in encoded]
-
-
-def decode_pcma(encoded: bytes) -> list[int]:
-    """PCMA to linear samples, -32256 to 32256."""
-    return [PCMA_SAMPLES[byte] for byte in encoded]

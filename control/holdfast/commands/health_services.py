@@ -121,7 +121,8 @@ async def _media_health(settings: Settings) -> MediaHealth:
     )  # fmt: skip
     running = asyncio.create_task(client.run())
     try:
-        return await asyncio.wait_for(seen, _MEDIA_WITHIN_S)
+        async with asyncio.timeout(_MEDIA_WITHIN_S):
+            return await seen
     except TimeoutError:
         return MediaHealth.STALLED
     finally:

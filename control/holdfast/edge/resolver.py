@@ -41,9 +41,8 @@ async def resolve_trunks(path: Path) -> list[str]:
 async def _address_of(name: str) -> str | None:
     """The first IPv4 address of a name, or its first address of any kind; None when DNS knows none in time."""
     try:
-        found = await asyncio.wait_for(
-            asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM), ANSWERS_WITHIN_S
-        )
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError, TimeoutError):
         return None
     by_family = sorted(found, key=lambda answer: answer[0] != socket.AF_INET)

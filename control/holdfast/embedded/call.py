@@ -117,13 +117,12 @@ class Call:
             return
         self._connection = OutboundConnection(*streams, self)
         # a controller that stalls after it took the call: what is being executed goes on, silence does not
-        patience_s = 60.0 + controller.callback_attempts * (controller.ring_s + 15)
-        give_up_at_s = loop.time() + patience_s
+        give_up_at_s = loop.time() + controller.holds_a_call_for_s
         try:
             while execution := await self._connection.next_execution(give_up_at_s - loop.time()):
                 await self.execute(execution.application, execution.argument, execution.uuid)
         except ControllerStalled:
-            self.log.warning("the call controller asked for nothing more within %d s", patience_s)
+            self.log.warning("the call controller asked for nothing more within %d s", controller.holds_a_call_for_s)
             self.leg.hangup("NORMAL_TEMPORARY_FAILURE")
             raise asyncio.CancelledError from None
 

@@ -11,7 +11,7 @@ help:
 	@echo "make demo   install what is missing, then show a 911 call, its callback and 933 with real phones"
 	@echo "make up     start the same system and keep it running, to register a softphone with (SIP_ADDRESS=… SIP_PORT=…)"
 	@echo "make test   install what is missing, then run every check and test"
-	@echo "make unit   only what needs no other program;  make lint: style and types alone"
+	@echo "make unit   only the quick tests, without Kamailio and PostgreSQL;  make lint: style and types alone"
 	@echo "make bench  measure: relaying against native Kamailio, syncing 100 000 users and numbers"
 	@echo "make lock   choose library versions anew;  make clean: remove everything that was made here"
 

@@ -150,7 +150,7 @@ def test_an_unknown_node_is_said_and_waited_for(database: Database, tmp_path: Pa
     with EdgeNode(folder, database.dsn(db.AGENT), ports, name="edge-9") as node:
         node.start()
         wait_until(
-            "the complaint", lambda: "knows no node 'edge-9' (holdfast node add edge-9" in node.log(), within_s=5
+            "the complaint", lambda: "knows no node 'edge-9' (holdfast node create edge-9," in node.log(), within_s=5
         )
         with database.connect() as connection:
             connection.execute("insert into node (name, sip_address, sip_port) values ('edge-9', '127.0.0.9', 5060)")

@@ -68,7 +68,7 @@ class Follower:
         node_id = await self._uplink.node_id(node)
         if node_id is None:
             raise DatabaseUnavailable(
-                f"PostgreSQL knows no node {node!r}", mend=f"holdfast node add {node} …, or mend node.name here"
+                f"PostgreSQL knows no node {node!r}", mend=f"holdfast node create {node}, or mend node.name here"
             )
         reached = info.revision == 0 or await self._uplink.has_reached(info.revision)
         self._anew = await self._do(

@@ -21,7 +21,8 @@ def route(request: Request, source: Origin) -> None:
         if request.method == "BYE" and not ksr.dialog_is_followed():
             emergency.end(request.call_id, "bye")
         if ksr.from_the_caller() == mark.is_callback:
-            identity.mask_replies(mark.callback_number)
+            called_as = "" if mark.is_callback else ksr.read("$hdr(To)")
+            identity.mask_replies(mark.callback_number, called_as=called_as)
         elif not source.media_server:
             identity.hide(request, mark.callback_number)
     media.follow(request)

@@ -49,9 +49,14 @@ def hide(sent: Request, callback_number: str) -> None:
         ksr.add_header("Contact", contact)
 
 
-def mask_replies(callback_number: str) -> None:
-    """What the caller's phone answers to this request is cleaned in the reply route as well."""
+def mask_replies(callback_number: str, *, called_as: str = "") -> None:
+    """What the caller's phone answers to this request is cleaned in the reply route as well.
+
+    `called_as`: the To that the far end wrote, where the caller's own was put back for its phone, which repeats it.
+    """
     ksr.remember("masked", callback_number)
+    if called_as:
+        ksr.remember("called_as", called_as)
     ksr.on_reply("ksr_reply_media")
 
 
@@ -59,3 +64,7 @@ def clean_reply() -> None:
     number = ksr.recall("masked")
     if number:
         hide(message.request(), number)
+    called_as = ksr.recall("called_as")
+    if called_as:
+        ksr.remove_header("To")
+        ksr.add_header("To", called_as)

@@ -112,6 +112,7 @@ def test_a_wait_for_an_end_that_does_not_come_has_a_deadline(tmp_path: Path) -> 
 def test_daemons_die_with_their_parent(tmp_path: Path, end: signal.Signals) -> None:
     script = (
         "import pathlib, signal, sys; from lab.processes import *\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "folder = pathlib.Path(sys.argv[1]); one = Daemon(Program('x', ['sleep', '60'], folder / 'x.log'))\n"
         "one.start(lambda: True); (folder / 'new').write_text(str(one.pid)); (folder / 'new').rename(folder / 'pid')\n"
         "signal.pause()\n"

@@ -155,6 +155,10 @@ class Phone:
         """End the latest call, cancel it, or refuse it (486)."""
         self._on_account(self._last_called(), "hangup")
 
+    def hold(self) -> None:
+        """Put its call on hold, by a re-INVITE."""
+        self._on_account(self._last_called(), "hold")
+
     def _last_called(self) -> str:
         called = [event.account for event in self.events() if event.type.startswith("CALL_")]
         return called[-1] if called else self.account.uri

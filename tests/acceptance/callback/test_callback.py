@@ -1,5 +1,7 @@
 """The PSAP calls the number it saw: it reaches the caller, and nothing stands in its way."""
 
+import pytest
+
 from acceptance.calls import (
     answered_callback,
     call_back,
@@ -9,8 +11,9 @@ from acceptance.calls import (
     end,
     hear_each_other,
 )
-from lab.layout import ALICE, BOB, DEVICE_ADDRESS, PSAP_NUMBER
+from lab.layout import ALICE, BOB, DEVICE_ADDRESS, PSAP_NUMBER, TENANT
 from lab.phones import Phone
+from lab.sipp import Credentials
 from lab.system import System
 
 HOUR_S = 3600
@@ -79,6 +82,23 @@ def test_a4_every_device_of_the_caller_rings_and_one_that_declines_silences_no_o
     hear_each_other(other, psap)
 
 
+def test_a4_a_device_that_declines_for_all_of_them_silences_no_other(system: System, alice: Phone, psap: Phone) -> None:
+    """603 ends a forked call (RFC 3261 section 16.7); not this one."""
+    port = system.ports.one(DEVICE_ADDRESS)
+    credentials = Credentials(ALICE.name, ALICE.password)
+    assert system.device("register", {}, port=port, credentials=credentials).run().ok
+    number = emergency_call(alice, psap)
+    device = system.waiting_device("uas_refuses", {"code": "603"}, address=DEVICE_ADDRESS, port=port).start()
+    call_back(system, psap, number)
+    alice.ringing()
+    outcome = device.wait()
+    assert outcome.ok, outcome.complaints
+    alice.answer()
+    alice.established()
+    hear_each_other(alice, psap)
+    assert system.device("register", {"expires": "0"}, port=port, credentials=credentials).run().ok
+
+
 def test_a4_nobody_answers_then_somebody_does(system: System, alice: Phone, psap: Phone) -> None:
     """The PSAP is told so, stays on the line, and is connected at the second attempt."""
     number = emergency_call(alice, psap)
@@ -102,6 +122,15 @@ def test_a4_a_busy_phone_is_tried_again(system: System, alice: Phone, psap: Phon
     alice.answer()
     psap.established()
     hear_each_other(alice, psap)
+
+
+@pytest.mark.parametrize("left_out", ["+", "+1"])
+def test_a4_the_callback_comes_through_however_the_carrier_writes_the_number(
+    system: System, alice: Phone, psap: Phone, left_out: str
+) -> None:
+    number = emergency_call(alice, psap)
+    call_back(system, psap, number.removeprefix(left_out))
+    alice.ringing()
 
 
 def test_a4_the_psap_gives_up_and_the_phone_stops_ringing(system: System, alice: Phone, psap: Phone) -> None:
@@ -138,15 +167,24 @@ def test_n2_the_window_never_ends_during_a_call(system: System, alice: Phone, bo
     end(alice, psap)
     psap.forget_events()
     assert emergency_call(bob, psap) != number
+    call_back(system, psap, number)  # the hour began at the end of the call, not at its first dial
+    alice.ringing()
 
 
 def test_n2_within_the_hour_the_callback_comes_through_and_after_window_and_rest_it_does_not(
-    system: System, alice: Phone, psap: Phone
+    system: System, alice: Phone, bob: Phone, psap: Phone
 ) -> None:
     number = emergency_call(alice, psap)
+    system.holdfast.run("tenant", "set", TENANT, "--security-desk", BOB.aor)  # rung as soon as the number only rests
+    system.wait_synced()
     system.let_time_pass(HOUR_S - 60)
-    call_back(system, psap, number)
-    alice.ringing()
+    try:
+        call_back(system, psap, number)
+        alice.ringing()
+        assert not bob.received("INVITE")
+    finally:
+        system.holdfast.run("tenant", "set", TENANT, "--no-security-desk")
+        system.wait_synced()
     psap.hangup()
     psap.closed()
     alice.closed()

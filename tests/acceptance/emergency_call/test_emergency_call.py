@@ -3,9 +3,9 @@
 import pytest
 
 from acceptance.calls import dial_911, emergency_call, end, hear_each_other
-from lab.layout import ALICE, BOB, DEVICE_ADDRESS, DOMAIN, POOL_NUMBERS
+from lab.layout import ALICE, BOB, DEVICE_ADDRESS, DOMAIN, POOL_NUMBERS, TENANT
 from lab.phones import Phone
-from lab.sipp import Credentials
+from lab.sipp import SCENARIOS, Credentials
 from lab.system import System
 from lab.waiting import wait_until
 
@@ -21,6 +21,14 @@ TALKATIVE = "\n".join(
         f"Remote-Party-ID: <{OWN}>;party=calling;privacy=full",
         f"Diversion: <{OWN}>;reason=unconditional",
         f"History-Info: <{OWN}>;index=1",
+        f"Referred-By: <{OWN}>",
+        f"Reply-To: <{OWN}>",
+        "Organization: alice",
+        f"P-Charge-Info: <{OWN}>",
+        f"P-Associated-URI: <{OWN}>",
+        "User-to-User: alice;encoding=text",
+        "Subject: alice",
+        "User-Agent: alice",
         f"Call-Info: <http://example.invalid/{ALICE.number}>;purpose=info",
         f"X-Caller: {ALICE.number}",
     ]
@@ -40,9 +48,20 @@ def test_a1_nothing_has_to_be_switched_on_a_call_over_tcp_goes_as_well(system: S
     end(psap, alice)
 
 
-@pytest.mark.parametrize("dialled", ["911", "+911", "112", "9911", "+1911", "1911"])
+@pytest.mark.parametrize("dialled", ["911", "+911", "112", "9911", "+1911", "1911", "+1112"])
 def test_a1_every_form_of_the_number_reaches_the_psap_as_911(system: System, psap: Phone, dialled: str) -> None:
     call = system.device("call", {"number": dialled, "from": "<sip:somebody@elsewhere.invalid>"}).run()
+    assert call.ok, call.complaints
+    assert psap.received("INVITE")[-1].request_uri.startswith("sip:911@")
+
+
+@pytest.mark.parametrize("uri", ["urn:service:sos", "urn:service:sos.fire", "tel:911", "sip:9%311@{{domain}}"])
+def test_a1_however_the_request_uri_names_the_number_it_reaches_the_psap_as_911(
+    system: System, psap: Phone, uri: str
+) -> None:
+    scenario = (SCENARIOS / "call.xml").read_text(encoding="utf-8")
+    scenario = scenario.replace("INVITE sip:{{number}}@{{domain}} SIP", f"INVITE {uri} SIP")
+    call = system.device(scenario, {"number": "911", "from": "<sip:somebody@elsewhere.invalid>"}).run()
     assert call.ok, call.complaints
     assert psap.received("INVITE")[-1].request_uri.startswith("sip:911@")
 
@@ -52,6 +71,27 @@ def test_a1_what_only_looks_like_an_emergency_number_is_not_captured(system: Sys
     call = system.device("call_refused", {"number": dialled, "from": "<sip:x@elsewhere.invalid>", "code": "407"}).run()
     assert call.ok, call.complaints
     assert not psap.received("INVITE")
+
+
+@pytest.mark.parametrize("whose", ["user", "tenant"])
+def test_a1_the_number_is_that_of_the_country_the_caller_is_in(
+    system: System, alice: Phone, psap: Phone, whose: str
+) -> None:
+    name = {"user": ALICE.name, "tenant": TENANT}[whose]
+    system.holdfast.run(whose, "set", name, "--country", "GB")
+    system.wait_synced()
+    try:
+        alice.dial("911")
+        alice.closed()
+        assert not psap.received("INVITE")
+        alice.dial("999")
+        psap.established()
+        assert psap.received("INVITE")[-1].request_uri.startswith("sip:999@")
+        alice.established()
+        end(alice, psap)
+    finally:
+        system.holdfast.run(whose, "set", name, *(["--no-country"] if whose == "user" else ["--country", "US"]))
+        system.wait_synced()
 
 
 def test_a2_the_psap_sees_the_callback_number_and_no_trace_of_the_callers_own(system: System, psap: Phone) -> None:
@@ -74,6 +114,43 @@ def test_a2_the_psap_sees_the_callback_number_and_no_trace_of_the_callers_own(sy
             assert not message.all(name), name
     psap.closed()
     assert system.device("register", {"expires": "0"}, port=port, credentials=credentials).run().ok
+
+
+def test_a2_nothing_names_the_caller_in_the_later_requests_of_the_call(system: System, psap: Phone) -> None:
+    scenario = (SCENARIOS / "call.xml").read_text(encoding="utf-8")
+    for method in ("ACK", "BYE"):
+        scenario = scenario.replace(f"CSeq: [cseq] {method}\n", f"CSeq: [cseq] {method}\n      {{{{headers}}}}\n")
+    values = {"number": "911", "from": f'"Alice Doe" <{OWN}>', "headers": TALKATIVE}
+    call = system.device(scenario, values).run()
+    assert call.ok, call.complaints
+    psap.closed()
+    [bye] = psap.received("BYE")
+    [ack] = psap.received("ACK")
+    for message in (ack, bye):
+        for private in (ALICE.number.removeprefix("+1"), "Alice", "alice"):
+            assert private not in message, f"{private} is in {message.start_line}"
+
+
+def test_a2_the_callers_phone_names_nobody_when_either_side_holds_the_call(alice: Phone, psap: Phone) -> None:
+    dial_911(alice, psap)
+    alice.hold()
+    wait_until("the caller's re-INVITE", lambda: len(psap.received("INVITE")) == 2, within_s=5)
+    held = psap.received("INVITE")[-1]
+    assert held.address("Contact").user in POOL_NUMBERS
+    assert not held.all("User-Agent")
+    psap.hold()
+    answers = wait_until(
+        "the answer to the PSAP's", lambda: [a for a in psap.answers("INVITE") if a.status == 200], within_s=5
+    )
+    assert answers[-1].address("Contact").user in POOL_NUMBERS
+    assert answers[-1].address("To").user in POOL_NUMBERS
+
+
+def test_a2_the_answer_to_the_psaps_bye_names_nobody(alice: Phone, psap: Phone) -> None:
+    dial_911(alice, psap)
+    end(psap, alice)
+    wait_until("the answer to the PSAP's BYE", lambda: psap.answers("BYE"), within_s=5)
+    assert alice.name not in psap.answers("BYE")[-1]
 
 
 def test_a2_the_phone_still_sees_its_own_dialog(alice: Phone, psap: Phone) -> None:
@@ -110,11 +187,14 @@ def test_a3_the_record_is_erased_everywhere_when_window_and_rest_are_over(
     wait_until("the lease to be erased on the node", lambda: not system.leases(), within_s=10)
     system.wait_shipped()
     assert not system.database_rows("select * from lease where number = %s", number)
+    assert not system.database_rows("select * from journal where payload::text like %s", f"%{ALICE.name}%")
 
 
 def test_a5_without_an_outbound_number_the_call_is_refused_with_the_reason(
     system: System, alice: Phone, psap: Phone
 ) -> None:
+    system.holdfast.run("tenant", "create", "Elsewhere", "--country", "US")
+    system.holdfast.run("number", "add", "+12025550111", "--tenant", "Elsewhere")  # helps nobody of alice's tenant
     for user in (ALICE, BOB):
         system.holdfast.run("number", "set", user.number, "--outbound", "off")
     system.wait_synced()
@@ -139,7 +219,12 @@ def test_d1_a_user_whose_profile_permits_no_outbound_calls_is_refused(
     system.wait_synced()
     alice.dial("911")
     assert alice.closed().detail.startswith("403")
+    [refusal] = [t.message for t in alice.trace() if t.message.method == "INVITE" and not t.message.is_request
+                 and t.message.status == 403]  # fmt: skip
+    assert "profile permits no outbound calls" in refusal.one("Warning")
     assert not psap.received("INVITE")
+    last = system.edge_rows("select payload from journal where kind = 'refusal' order by seq desc limit 1")
+    assert '"reason": "outbound_not_permitted"' in last[0]["payload"]
 
 
 def test_an_unknown_caller_is_never_challenged_and_gets_a_number_of_its_own(system: System, psap: Phone) -> None:

@@ -82,12 +82,12 @@ def test_do_not_disturb_inbound_disabled_and_forwarding(system: System, alice: P
 def carrier(system: System) -> Iterator[tuple[str, int]]:
     """A trunk for ordinary calls."""
     port = system.ports.one(CARRIER)
-    run = system.holdfast.run
-    run("trunk-group", "create", "carrier", "--ordinary")
-    run("trunk", "create", "carrier", "--group", "carrier", "--host", CARRIER, "--port", str(port), "--source", CARRIER)
+    run, name = system.holdfast.run, f"carrier-{port}"
+    run("trunk-group", "create", name, "--ordinary")
+    run("trunk", "create", name, "--group", name, "--host", CARRIER, "--port", str(port), "--source", CARRIER)
     system.wait_synced()
     yield CARRIER, port
-    run("trunk", "set", "carrier", "--enabled", "off")
+    run("trunk", "set", name, "--enabled", "off")
     system.wait_synced()
 
 
@@ -107,6 +107,17 @@ def test_calls_go_out_to_and_come_in_from_a_trunk(system: System, alice: Phone, 
     assert alice.received("INVITE")
     # an ordinary trunk carries no emergency call, and an emergency trunk no ordinary one
     assert not system.edge_rows("select * from emergency_call")
+
+
+def test_a1_no_ordinary_trunk_carries_an_emergency_call(system: System, carrier: tuple[str, int]) -> None:
+    address, port = carrier
+    callee = system.waiting_device("uas_answers", {}, address=address, port=port).start()
+    for trunk in (0, 1):
+        system.trunk_callee("uas_refuses", {"code": "503"}, trunk=trunk).start()
+    values = {"number": "911", "from": "<sip:somebody@elsewhere.invalid>", "code": "503"}
+    call = system.device("call_refused", values).run()
+    assert call.ok, call.complaints
+    assert not callee.messages()
 
 
 def test_registrations_and_what_a_tenant_has_are_listed(system: System, alice: Phone) -> None:

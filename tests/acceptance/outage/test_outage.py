@@ -39,7 +39,11 @@ def test_n1_with_the_edge_agent_killed(system: System, alice: Phone, psap: Phone
 
 def test_n1_with_the_call_controller_killed(system: System, alice: Phone, psap: Phone) -> None:
     system.controller.kill()
+    mark = system.collector.mark()
     the_main_job(system, alice, psap)
+    media = f"{system.settings.media.address}:{system.settings.media.sip_port}"
+    passed = [item.message() for item in system.collector.messages(mark) if item.source == media]
+    assert [message for message in passed if message and message.is_request and message.method == "INVITE"]
 
 
 @pytest.mark.parametrize("part", ["controller", "media"])
@@ -87,6 +91,16 @@ def test_n1_with_the_media_server_killed_kamailio_delivers_the_callback_itself(
     answer = psap.answers("INVITE")[-1]
     assert answer.status == 200
     assert "alice" not in answer
+
+
+def test_n1_with_the_media_server_refusing(system: System, alice: Phone, psap: Phone) -> None:
+    """As FreeSWITCH does when it is full, or told to pause."""
+    number = emergency_call(alice, psap)
+    media = system.settings.media
+    system.media.kill()
+    refuses = system.waiting_device("uas_refuses", {"code": "503"}, address=media.address, port=media.sip_port).start()
+    callback_reaches(system, psap, number, alice)
+    assert refuses.wait().received("INVITE")
 
 
 def test_n1_933_without_the_media_server_is_refused_with_the_reason(system: System, alice: Phone) -> None:
@@ -140,8 +154,12 @@ def test_n1_without_an_edge_store_the_call_leaves_unmasked_and_the_callback_stil
 
 
 @contextmanager
-def broken_kamailio(system: System, folder: Path) -> Iterator[None]:
-    """Kamailio with a routing script that raises at its first step, in place of the lab's."""
+def broken_kamailio(system: System, folder: Path) -> Iterator[Path]:
+    """Kamailio with a routing script that raises at its first step, in place of the lab's.
+
+    It does so unless the file that is given exists.
+    """
+    intact = folder / "intact"
     routes = Path(__file__).resolve().parents[3] / "kamailio"
     script = folder / "broken_routes.py"
     script.write_text(
@@ -149,7 +167,12 @@ def broken_kamailio(system: System, folder: Path) -> Iterator[None]:
         f"sys.path.insert(0, {str(routes)!r})\n"
         "from emergency_routes import mod_init\n"
         "from kemi import callers\n"
-        "def fails(*_):\n    raise RuntimeError('broken on purpose')\n"
+        "from pathlib import Path\n"
+        "origin = callers.origin\n"
+        "def fails(request):\n"
+        f"    if not Path({str(intact)!r}).exists():\n"
+        "        raise RuntimeError('broken on purpose')\n"
+        "    return origin(request)\n"
         "callers.origin = fails\n",
         encoding="utf-8",
     )
@@ -161,9 +184,22 @@ def broken_kamailio(system: System, folder: Path) -> Iterator[None]:
     daemon = Daemon(Program("broken Kamailio", argv, folder / "log", render.kamailio_env(), death_signal="TERM"))
     daemon.start(lambda: accepts_tcp(system.layout.sip_address, system.layout.sip_port))
     try:
-        yield
+        yield intact
     finally:
         daemon.stop()
+
+
+def test_n1_when_the_routing_code_itself_fails_the_native_fallback_delivers_the_callback(
+    system: System, psap: Phone, tmp_path: Path
+) -> None:
+    with broken_kamailio(system, tmp_path) as intact:
+        intact.touch()
+        alice = system.phone(ALICE)
+        number = emergency_call(alice, psap)
+        assert number in POOL_NUMBERS
+        intact.unlink()
+        callback_reaches(system, psap, number, alice)
+        alice.stop()  # while there is a registrar that knows it
 
 
 def test_n1_when_the_routing_code_itself_fails_the_native_fallback_relays(

@@ -23,6 +23,13 @@ def test_a7_the_phone_hears_the_leased_number_twice_and_not_its_own(system: Syst
     assert ALICE.number.lstrip("+") not in heard
 
 
+def test_n1_933_without_postgresql_and_the_call_controller(system: System, alice: Phone) -> None:
+    system.postgres.stop()
+    system.controller.kill()
+    heard = listen_to_933(alice)
+    assert heard == system.lease_of(ALICE)["number"].lstrip("+") * 2
+
+
 def test_a7_the_number_that_was_read_is_the_one_the_psap_sees(system: System, alice: Phone, psap: Phone) -> None:
     alice.dial("933")
     alice.established()

@@ -40,7 +40,10 @@ create table tenant (
     name                text not null,
     country             text not null,             -- ISO 3166-1 alpha-2, the default for its users
     max_emergency_calls integer not null,
-    security_desk       text                       -- address of record, user@realm
+    security_desk       text,                      -- address of record, user@realm
+    policy_id           integer,
+    country_required    integer not null default 0, -- `country` is not believed: somebody must say where a caller is
+    max_test_calls      integer not null default 10
 ) strict;
 
 create table subscriber (
@@ -55,7 +58,12 @@ create table subscriber (
     outbound_enabled integer not null,
     inbound_enabled  integer not null,
     do_not_disturb   integer not null,
-    forward_to       text
+    forward_to       text,
+    site_id          integer,
+    policy_id        integer,
+    common_area      integer not null default 0,
+    confirmed_location_id integer,
+    pbx              integer not null default 0    -- a PBX that registers, for all numbers of its tenant
 ) strict;
 create unique index subscriber_by_username on subscriber (username, realm);
 create index subscriber_by_number on subscriber (number) where number is not null;
@@ -63,7 +71,13 @@ create index subscriber_by_number on subscriber (number) where number is not nul
 create table platform_number (
     number           text primary key,             -- E.164 with +
     tenant_id        integer not null,
-    outbound_enabled integer not null
+    outbound_enabled integer not null,
+    trunk_group_id   integer,                      -- the carrier that owns it; null: the platform's own offer
+    location_id      integer,                      -- its registered address
+    enhanced         integer not null default 0,
+    may_set_address    integer not null default 1,
+    may_change_address integer not null default 1,
+    may_delete_address integer not null default 1
 ) strict, without rowid;
 create index platform_number_by_tenant on platform_number (tenant_id) where outbound_enabled = 1;
 
@@ -71,7 +85,20 @@ create table trunk_group (
     id        integer primary key,
     name      text not null,
     emergency integer not null,                    -- carries emergency calls and delivers their callbacks
-    ordinary  integer not null                     -- carries other calls out
+    ordinary  integer not null,                    -- carries other calls out
+    tenant_id integer,                             -- whose own carrier or PBX it is; null: the platform's own offer
+    country   text,                                -- whose calls it carries; null: any country's
+    screening integer not null default 0,          -- a screening centre, not a PSAP
+    pbx       integer not null default 0,
+    location_method        text not null default 'none',
+    location_id_header     text not null default 'X-Location-ID',
+    psap_method            text not null default 'fixed',
+    psap_uri               text,
+    lost_url               text,
+    answers_within_ms      integer not null default 3000,
+    rings_within_ms        integer not null default 120000,
+    final_codes            text not null default '[486,600,603,604,606]', -- JSON array
+    location_refused_codes text not null default '[405,415,488,513]'      -- JSON array
 ) strict;
 
 create table trunk (
@@ -84,7 +111,8 @@ create table trunk (
     priority         integer not null,             -- lower first
     weight           integer not null,
     source_addresses text not null,                -- JSON array of addresses or networks its calls come from
-    enabled          integer not null
+    enabled          integer not null,
+    certificate_name text                          -- what its certificate must name, if its address is not enough
 ) strict;
 
 create table trunk_address (
@@ -102,7 +130,9 @@ create table pool (
     tenant_id      integer,                        -- null: the platform's, for every tenant
     window_s       integer not null,
     rest_s         integer not null,
-    target_idle    integer not null                -- how many idle numbers the agent keeps on each node
+    target_idle    integer not null,               -- how many idle numbers the agent keeps on each node
+    site_id        integer,                        -- for callers of this site alone
+    location_id    integer                         -- ELIN: for callers at this location alone
 ) strict;
 
 create table pool_number (
@@ -113,6 +143,117 @@ create table pool_number (
     owner_store_id text                            -- which store claimed it (see rested_until)
 ) strict, without rowid;
 create index pool_number_by_owner on pool_number (owner_node_id, pool_id);
+
+create table site (
+    id            integer primary key,
+    tenant_id     integer not null,
+    name          text    not null,
+    country       text,
+    policy_id     integer,
+    security_desk text
+) strict;
+
+create table location (
+    id           integer primary key,
+    tenant_id    integer not null,
+    site_id      integer,
+    name         text    not null,
+    country      text    not null,
+    civic        text    not null,                 -- JSON object: RFC 5139 element names and their texts
+    latitude     real,
+    longitude    real,
+    validation   text    not null,                 -- validated, manual or none
+    provider_location_id text
+) strict;
+
+create table network_element (
+    id          integer primary key,
+    tenant_id   integer not null,
+    kind        text    not null,                  -- subnet, bssid, switch or switch_port
+    element_key text    not null,
+    location_id integer not null
+) strict;
+create unique index network_element_once on network_element (tenant_id, kind, element_key);
+
+create table policy (
+    id               integer primary key,
+    tenant_id        integer not null,
+    name             text    not null,
+    usage            text,                         -- null: the direct offer
+    notification_uri text,
+    conference_uri   text,
+    conference_mode  text
+) strict;
+
+create table policy_mask (
+    id        integer primary key,
+    policy_id integer not null,
+    dialled   text    not null,
+    sent      text    not null
+) strict;
+create index policy_mask_by_dialled on policy_mask (dialled, policy_id);
+
+create table routing_rule (
+    id               integer primary key,
+    tenant_id        integer not null,
+    usage            text    not null,
+    emergency_number text    not null,             -- or *: every one
+    trunk_group_id   integer not null,
+    position         integer not null
+) strict;
+create index routing_rule_by_usage on routing_rule (tenant_id, usage);
+
+create table dial_rule (
+    id        integer primary key,
+    tenant_id integer not null,
+    prefix    text    not null,
+    strip     integer not null,
+    prepend   text    not null
+) strict;
+create index dial_rule_by_prefix on dial_rule (prefix, tenant_id);
+
+create table country_rule (
+    id          integer primary key,
+    tenant_id   integer,
+    country     text    not null,
+    served      integer,
+    screening   text,
+    notify_desk integer
+) strict;
+create index country_rule_by_country on country_rule (country);
+
+create table boundary (
+    id             integer primary key,
+    trunk_group_id integer not null,
+    name           text    not null,
+    psap_uri       text    not null,
+    polygons       text    not null,               -- JSON: polygons of rings of [latitude, longitude]
+    min_latitude   real    not null,
+    max_latitude   real    not null,
+    min_longitude  real    not null,
+    max_longitude  real    not null
+) strict;
+create index boundary_by_box on boundary (trunk_group_id, min_latitude);
+
+create table location_psap (
+    id             integer primary key,
+    location_id    integer not null,
+    trunk_group_id integer not null,
+    psap_uri       text    not null,
+    found_by       text    not null,
+    valid_until    real
+) strict;
+create index location_psap_by_location on location_psap (location_id);
+
+-- Calls on other nodes, for the limit of emergency calls at once (A9); written anew by the agent every moment, and
+-- believed only while it is fresh
+create table calls_elsewhere (
+    tenant_id   integer not null,
+    kind        text    not null,
+    calls       integer not null,
+    reported_at real    not null,
+    primary key (tenant_id, kind)
+) strict, without rowid;
 
 -- Leases ------------------------------------------------------------------------------------------------------------
 
@@ -162,6 +303,7 @@ create table emergency_call (
 -- a callback to a shared number is in progress for every holder it rings
 create unique index emergency_call_once on emergency_call (call_id, kind, ifnull(lease_id, ''));
 create index emergency_call_by_lease on emergency_call (lease_id);
+create index emergency_call_by_tenant on emergency_call (tenant_id, kind, started_at);
 
 -- Journal -----------------------------------------------------------------------------------------------------------
 

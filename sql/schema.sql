@@ -152,6 +152,11 @@ create table tenant (
                                     constraint tenant_emergency_calls_allowed check (max_emergency_calls > 0),
     security_desk       aor,
     revision            bigint      not null constraint tenant_revision_once unique,
+    policy_id           integer,                   -- for users who have none of their own, nor through their site
+    -- true: `country` is not believed; the client must say where a caller is, or a location or address must (A6)
+    country_required    boolean     not null default false,
+    -- 933 at once; apart from emergency calls, so that no test ever takes the place of one
+    max_test_calls      integer     not null default 10 constraint tenant_test_calls_allowed check (max_test_calls > 0),
     -- the command line names tenants by name
     constraint tenant_name_once unique (name)
 );
@@ -161,6 +166,15 @@ create table platform_number (
     tenant_id        integer not null constraint platform_number_has_tenant references tenant,
     outbound_enabled boolean not null default true,
     revision         bigint  not null constraint platform_number_revision_once unique,
+    trunk_group_id   integer,                      -- the carrier that owns the number (O1); null: the platform's own offer
+    location_id      integer,                      -- its registered address (C1, C2)
+    enhanced         boolean not null default false, -- straight to the local PSAP with that address: billed (C2)
+    -- what the carrier that uploaded the number lets the tenant's administrator do with its address (O2)
+    may_set_address    boolean not null default true,
+    may_change_address boolean not null default true,
+    may_delete_address boolean not null default true,
+    -- there is nothing to send to a PSAP without an address
+    constraint platform_number_enhanced_has_address check (not enhanced or location_id is not null),
     -- what subscriber.number points at, so that nobody gets another tenant's number
     constraint platform_number_of_tenant unique (number, tenant_id)
 );
@@ -187,6 +201,13 @@ create table subscriber (
                                    or forward_to ~ '^[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$'
                                ),
     revision         bigint    not null constraint subscriber_revision_once unique,
+    site_id          integer,
+    policy_id        integer,                      -- null: the site's, else the tenant's
+    -- a telephone in a corridor: its registered address is where it is (O4)
+    common_area      boolean   not null default false,
+    confirmed_location_id integer,                 -- where the user says they are
+    -- a PBX that registers: it sends calls for all numbers of its tenant, and gets their callbacks back
+    pbx              boolean   not null default false,
     -- a registration must say who it is
     constraint subscriber_username_once unique (username, realm),
     -- a call to the number must have one answer
@@ -198,12 +219,54 @@ create table subscriber (
 );
 create index subscriber_by_tenant on subscriber (tenant_id);
 
+-- What can stand in a Request-URI as the called party: a number, or a sip: URI without headers.
+create function is_call_uri(uri text) returns boolean
+    language sql immutable
+    return uri ~ '^(tel:)?\+?[0-9]{2,15}$' or uri ~ '^sips?:[A-Za-z0-9_.+*#-]{1,64}@[A-Za-z0-9.:\[\]-]{1,253}(;[A-Za-z0-9=._-]{1,64})*$'
+        or uri ~ '^urn:service:sos(\.[a-z0-9-]+)*$';
+
+create function are_failure_codes(codes integer[]) returns boolean
+    language sql immutable
+    return coalesce((select bool_and(coalesce(code between 400 and 699, false)) from unnest(codes) as code), true);
+
 create table trunk_group (
     id        integer   generated always as identity primary key,
     name      name_text not null,
     emergency boolean   not null default false,    -- carries emergency calls and delivers their callbacks
     ordinary  boolean   not null default false,    -- carries other calls out
     revision  bigint    not null constraint trunk_group_revision_once unique,
+    -- whose own carrier or PBX it is (direct routing, D8); null: the platform's own offer
+    tenant_id integer   constraint trunk_group_has_tenant references tenant,
+    country   iso_country,                         -- whose calls it carries; null: any country's
+    -- its far end is a screening or national emergency call centre, which asks for the address (A8, C1, L3, O5)
+    screening boolean   not null default false,
+    -- its far end is a tenant's PBX or SBC, which sends calls for many users and gets their callbacks back
+    pbx       boolean   not null default false
+              constraint trunk_group_pbx_of_tenant check (not pbx or tenant_id is not null),
+    -- how the caller's location is told: in the body, by reference, by the provider's own id, by the CLI, or not
+    location_method text not null default 'none'
+              constraint trunk_group_location_method_known
+              check (location_method in ('none', 'value', 'reference', 'provider_id', 'elin')),
+    -- the header that carries the provider's own location id
+    location_id_header text not null default 'X-Location-ID'
+              constraint trunk_group_location_id_header_format check (location_id_header ~ '^[A-Za-z][A-Za-z0-9-]{0,63}$'),
+    -- how the PSAP is found: one for all calls (psap_uri, or the number itself), by LoST, or by the group's boundaries
+    psap_method text not null default 'fixed'
+              constraint trunk_group_psap_method_known check (psap_method in ('fixed', 'lost', 'boundary')),
+    psap_uri  text      constraint trunk_group_psap_uri_format check (is_call_uri(psap_uri)),
+    lost_url  text      constraint trunk_group_lost_url_format check (lost_url ~ '^https?://[^[:space:]"<>\\]{1,512}$'),
+    constraint trunk_group_lost_has_url check (psap_method <> 'lost' or lost_url is not null),
+    -- how long a trunk may say nothing, and how long it may ring, before the next one is tried
+    answers_within_ms integer not null default 3000
+              constraint trunk_group_answers_range check (answers_within_ms between 200 and 30000),
+    rings_within_ms integer not null default 120000
+              constraint trunk_group_rings_range check (rings_within_ms between 10000 and 600000),
+    -- final answers that are the called party's own decision (RFC 3261 §21.4.20, §21.6): no other trunk is asked
+    final_codes integer[] not null default '{486,600,603,604,606}'
+              constraint trunk_group_final_codes_are_failures check (are_failure_codes(final_codes)),
+    -- answers that may mean that the location's body is not taken: the call goes again at once without it (N8)
+    location_refused_codes integer[] not null default '{405,415,488,513}'
+              constraint trunk_group_refused_codes_are_failures check (are_failure_codes(location_refused_codes)),
     -- the command line names groups by name
     constraint trunk_group_name_once unique (name),
     -- what a pool points at: only a carrier of emergency calls delivers their callbacks
@@ -225,13 +288,16 @@ create table trunk (
     host             text      not null constraint trunk_host_format check (host ~ '^[A-Za-z0-9_.:-]{1,253}$'),
     port             integer   not null default 5060 constraint trunk_port_range check (port between 1 and 65535),
     -- what Kamailio listens on
-    transport        text      not null default 'udp' constraint trunk_transport_known check (transport in ('udp', 'tcp')),
+    transport        text      not null default 'udp'
+                               constraint trunk_transport_known check (transport in ('udp', 'tcp', 'tls')),
     priority         integer   not null default 1 constraint trunk_priority_range check (priority between 0 and 1000),
     weight           integer   not null default 1 constraint trunk_weight_range check (weight between 1 and 1000),
     -- without one no callback could ever be recognised as the carrier's
     source_addresses inet[]    not null constraint trunk_sources_usable check (are_trunk_sources(source_addresses)),
     enabled          boolean   not null default true,
     revision         bigint    not null constraint trunk_revision_once unique,
+    -- the name in the certificate that its calls over TLS must show; null: its address is enough
+    certificate_name text      constraint trunk_certificate_name_format check (certificate_name ~ '^[A-Za-z0-9*_.-]{1,253}$'),
     -- the command line names trunks by name
     constraint trunk_name_once unique (name)
 );
@@ -252,6 +318,11 @@ create table pool (
     -- always true: makes the foreign key below ask for an emergency trunk group
     emergency      boolean     not null generated always as (true) stored,
     revision       bigint      not null constraint pool_revision_once unique,
+    site_id        integer,                        -- lent to callers of this site alone, before the tenant's
+    -- ELIN: lent to callers at this location alone, because the provider knows the location by the number (L7)
+    location_id    integer,
+    -- sites and locations are a tenant's
+    constraint pool_place_of_tenant check ((site_id is null and location_id is null) or tenant_id is not null),
     -- the command line names pools by name
     constraint pool_name_once unique (name),
     -- the carrier behind the pool must deliver callbacks
@@ -274,6 +345,190 @@ create table pool_number (
 create index pool_number_by_pool on pool_number (pool_id);
 create index pool_number_by_owner on pool_number (owner_node_id, pool_id) where owner_node_id is not null;
 create index pool_number_free on pool_number (pool_id, number) where owner_node_id is null and not shared;
+
+-- Places, policies and rules ----------------------------------------------------------------------------------------
+
+create table site (
+    -- a tenant's building or campus
+    id            integer     generated always as identity primary key,
+    tenant_id     integer     not null constraint site_has_tenant references tenant,
+    name          name_text   not null,
+    country       iso_country,                     -- null: the tenant's
+    policy_id     integer,                         -- for its users who have none of their own
+    security_desk aor,                             -- null: the tenant's
+    revision      bigint      not null constraint site_revision_once unique,
+    -- the command line names sites by tenant and name
+    constraint site_name_once unique (tenant_id, name),
+    -- what others point at, so that nobody gets another tenant's site
+    constraint site_of_tenant unique (id, tenant_id)
+);
+
+create table location (
+    -- where somebody can be: an emergency response location, or a number's registered address
+    id           integer     generated always as identity primary key,
+    tenant_id    integer     not null constraint location_has_tenant references tenant,
+    site_id      integer,
+    name         name_text   not null,
+    country      iso_country not null,
+    -- RFC 5139 element names and their texts, without the country
+    civic        jsonb       not null default '{}'
+                             constraint location_civic_is_object check (jsonb_typeof(civic) = 'object'),
+    latitude     double precision constraint location_latitude_range check (latitude between -90 and 90),  -- WGS84
+    longitude    double precision constraint location_longitude_range check (longitude between -180 and 180),
+    constraint location_point_whole check ((latitude is null) = (longitude is null)),
+    -- an address that says nothing helps nobody
+    constraint location_says_where check (civic <> '{}' or latitude is not null),
+    -- validated: by a LoST server or the carrier; manual: typed in by somebody; none: nothing vouches for it (L3)
+    validation   text        not null default 'manual'
+                             constraint location_validation_known check (validation in ('validated', 'manual', 'none')),
+    -- what a provider that keeps locations itself calls this one
+    provider_location_id text constraint location_provider_id_format
+                             check (provider_location_id ~ '^[A-Za-z0-9._~:/?=&%+-]{1,256}$'),
+    revision     bigint      not null constraint location_revision_once unique,
+    -- the command line names locations by tenant and name
+    constraint location_name_once unique (tenant_id, name),
+    -- what others point at, so that nobody gets another tenant's location
+    constraint location_of_tenant unique (id, tenant_id),
+    constraint location_site_of_tenant foreign key (site_id, tenant_id) references site (id, tenant_id)
+);
+create index location_by_site on location (site_id) where site_id is not null;
+
+create table network_element (
+    -- where a device is, told by what it is attached to
+    id          integer not null generated always as identity primary key,
+    tenant_id   integer not null constraint network_element_has_tenant references tenant,
+    kind        text    not null constraint network_element_kind_known
+                        check (kind in ('subnet', 'bssid', 'switch', 'switch_port')),
+    -- canonical: 192.0.2.0/24, 2001:db8::/32; 00-11-22-aa-bb-cc; a switch's chassis id; chassis id/port id
+    element_key text    not null constraint network_element_key_format check (
+                    case kind
+                        when 'subnet' then element_key ~ '^[0-9a-f.:]{2,39}/[0-9]{1,3}$' and element_key::cidr::text = element_key
+                        when 'bssid' then element_key ~ '^([0-9a-f]{2}-){5}[0-9a-f]{2}$'
+                        when 'switch' then element_key ~ '^[A-Za-z0-9_.:-]{1,64}$'
+                        else element_key ~ '^[A-Za-z0-9_.:-]{1,64}/[A-Za-z0-9_.:/-]{1,64}$'
+                    end),
+    location_id integer not null,
+    revision    bigint  not null constraint network_element_revision_once unique,
+    -- a device must be in one place; a subnet within a wider one is fine, the narrower counts
+    constraint network_element_once unique (tenant_id, kind, element_key),
+    constraint network_element_location_of_tenant foreign key (location_id, tenant_id) references location (id, tenant_id)
+);
+create index network_element_by_location on network_element (location_id);
+
+create table policy (
+    -- the location policy that applies to a user, a site or a whole tenant (L2)
+    id               integer   generated always as identity primary key,
+    tenant_id        integer   not null constraint policy_has_tenant references tenant,
+    name             name_text not null,
+    usage            name_text,                    -- whose routing rules its callers' calls follow; null: the direct offer
+    -- told to the provider with the location (L1)
+    notification_uri text      constraint policy_notification_format check (notification_uri ~ '^(sips?:|https?://)[^[:space:]"<>\\]{1,512}$'),
+    conference_uri   text      constraint policy_conference_format check (conference_uri ~ '^(sips?:|tel:)[^[:space:]"<>\\]{1,256}$'),
+    conference_mode  text      constraint policy_conference_mode_known check (conference_mode in ('oneway', 'twoway')),
+    constraint policy_conference_whole check (conference_mode is null or conference_uri is not null),
+    revision         bigint    not null constraint policy_revision_once unique,
+    constraint policy_name_once unique (tenant_id, name),
+    constraint policy_of_tenant unique (id, tenant_id)
+);
+
+create table policy_mask (
+    -- what else callers of a policy dial for an emergency number, such as 0-911 or 9-999 (L2)
+    id        integer not null generated always as identity primary key,
+    policy_id integer not null constraint policy_mask_has_policy references policy on delete cascade,
+    -- at most six digits: no telephone number can be captured by it (N7)
+    dialled   text    not null constraint policy_mask_dialled_format check (dialled ~ '^[0-9*#]{2,6}$'),
+    sent      text    not null constraint policy_mask_sent_format check (sent ~ '^[0-9]{2,6}$'),
+    revision  bigint  not null constraint policy_mask_revision_once unique,
+    constraint policy_mask_once unique (policy_id, dialled)
+);
+create index policy_mask_by_dialled on policy_mask (dialled);
+
+create table routing_rule (
+    -- direct routing: emergency calls of a usage leave over the customer's own carrier (D8, L2)
+    id               integer   generated always as identity primary key,
+    tenant_id        integer   not null constraint routing_rule_has_tenant references tenant,
+    usage            name_text not null,
+    emergency_number text      not null constraint routing_rule_number_format check (emergency_number ~ '^([0-9]{2,6}|\*)$'), -- *: every one
+    trunk_group_id   integer   not null,
+    position         integer   not null default 1 constraint routing_rule_position_range check (position between 1 and 1000),
+    emergency        boolean   not null generated always as (true) stored,
+    revision         bigint    not null constraint routing_rule_revision_once unique,
+    -- one order in which the carriers are tried
+    constraint routing_rule_once unique (tenant_id, usage, emergency_number, position),
+    -- the carrier must take emergency calls
+    constraint routing_rule_group_carries_emergency foreign key (trunk_group_id, emergency) references trunk_group (id, emergency)
+);
+
+create table dial_rule (
+    -- a tenant's dial plan for ordinary calls: the longest prefix counts; `strip` digits go, `prepend` comes before
+    id        integer not null generated always as identity primary key,
+    tenant_id integer not null constraint dial_rule_has_tenant references tenant,
+    prefix    text    not null constraint dial_rule_prefix_format check (prefix ~ '^[0-9*#]{1,12}$'),
+    strip     integer not null default 0 constraint dial_rule_strip_within_prefix check (strip between 0 and length(prefix)),
+    prepend   text    not null default '' constraint dial_rule_prepend_format check (prepend ~ '^\+?[0-9]{0,15}$'),
+    revision  bigint  not null constraint dial_rule_revision_once unique,
+    constraint dial_rule_once unique (tenant_id, prefix)
+);
+
+create table country_rule (
+    -- where the platform, or one tenant, does otherwise than the table of countries says (A6, D2, O5, O7)
+    id          integer     generated always as identity primary key,
+    tenant_id   integer     constraint country_rule_has_tenant references tenant, -- null: for every tenant
+    country     iso_country not null,
+    served      boolean,                           -- null: as the platform's rule, else the table, says; so below
+    screening   text        constraint country_rule_screening_known check (screening in ('direct', 'national')),
+    notify_desk boolean,
+    revision    bigint      not null constraint country_rule_revision_once unique,
+    constraint country_rule_says_something check (num_nonnulls(served, screening, notify_desk) > 0),
+    constraint country_rule_once unique nulls not distinct (tenant_id, country)
+);
+
+create table boundary (
+    -- the area that a PSAP serves, for trunk groups that want the PSAP named (psap_method 'boundary')
+    id             integer   generated always as identity primary key,
+    trunk_group_id integer   not null constraint boundary_has_group references trunk_group,
+    name           name_text not null,
+    psap_uri       text      not null constraint boundary_psap_uri_format check (is_call_uri(psap_uri)),
+    -- rings of [latitude, longitude] in degrees, closed; the first of each polygon is its outline, the others holes
+    polygons       jsonb     not null constraint boundary_polygons_are_array check (jsonb_typeof(polygons) = 'array'),
+    min_latitude   double precision not null,
+    max_latitude   double precision not null,
+    min_longitude  double precision not null,
+    max_longitude  double precision not null,
+    revision       bigint    not null constraint boundary_revision_once unique,
+    constraint boundary_box_whole check (min_latitude <= max_latitude and min_longitude <= max_longitude),
+    constraint boundary_name_once unique (trunk_group_id, name)
+);
+
+create table location_psap (
+    -- the PSAP that serves a location, asked of LoST or of the boundaries ahead of time: no call waits for it
+    id             integer not null generated always as identity primary key,
+    location_id    integer not null constraint location_psap_has_location references location on delete cascade,
+    trunk_group_id integer not null constraint location_psap_has_group references trunk_group on delete cascade,
+    psap_uri       text    not null constraint location_psap_uri_format check (is_call_uri(psap_uri)),
+    found_by       text    not null constraint location_psap_found_by_known check (found_by in ('lost', 'boundary')),
+    valid_until    double precision,               -- UTC seconds, as the LoST server said; an old answer is still used
+    revision       bigint  not null constraint location_psap_revision_once unique,
+    constraint location_psap_once unique (location_id, trunk_group_id)
+);
+create index location_psap_by_group on location_psap (trunk_group_id);
+
+-- What the tables above could not point at when they were made. Always with the tenant: nobody gets another's.
+alter table tenant add constraint tenant_policy_is_its_own foreign key (policy_id, id) references policy (id, tenant_id);
+alter table site add constraint site_policy_of_tenant foreign key (policy_id, tenant_id) references policy (id, tenant_id);
+alter table platform_number
+    add constraint platform_number_has_group foreign key (trunk_group_id) references trunk_group,
+    add constraint platform_number_address_of_tenant
+        foreign key (location_id, tenant_id) references location (id, tenant_id);
+alter table subscriber
+    add constraint subscriber_site_of_tenant foreign key (site_id, tenant_id) references site (id, tenant_id),
+    add constraint subscriber_policy_of_tenant foreign key (policy_id, tenant_id) references policy (id, tenant_id),
+    add constraint subscriber_location_of_tenant
+        foreign key (confirmed_location_id, tenant_id) references location (id, tenant_id);
+alter table pool
+    add constraint pool_site_of_tenant foreign key (site_id, tenant_id) references site (id, tenant_id),
+    add constraint pool_location_of_tenant foreign key (location_id, tenant_id) references location (id, tenant_id);
+create index platform_number_by_location on platform_number (location_id) where location_id is not null;
 
 create table provisioning_change (
     -- one row per committed change: when the connection broke during a commit, whether it took effect is read here
@@ -348,6 +603,13 @@ create unique index lease_one_holder on lease (number) where not shared;
 -- the same caller gets the same number of a pool again; another node would have lent another
 create unique index lease_one_per_caller on lease (node_id, caller_key, pool_id);
 create index lease_by_number on lease (number);
+
+create unlogged table node_calls (
+    -- how many calls each tenant has in progress on each node now; a node says it again every moment
+    node_id     integer     primary key constraint node_calls_node_exists references node on delete cascade,
+    counts      jsonb       not null constraint node_calls_is_array check (jsonb_typeof(counts) = 'array'),
+    reported_at timestamptz not null
+);
 
 create table lease_conflict (
     -- two nodes reported that they lent one number at once, which N3 forbids: evidence, and an alarm for `doctor`
@@ -443,7 +705,9 @@ declare
     key      text;
 begin
     foreach relation in array
-        array['node', 'tenant', 'platform_number', 'subscriber', 'trunk_group', 'trunk', 'pool', 'pool_number']
+        array['node', 'tenant', 'platform_number', 'subscriber', 'trunk_group', 'trunk', 'pool', 'pool_number',
+              'site', 'location', 'network_element', 'policy', 'policy_mask', 'routing_rule', 'dial_rule',
+              'country_rule', 'boundary', 'location_psap']
     loop
         key := case when relation in ('platform_number', 'pool_number') then 'number' else 'id' end;
         execute format(
@@ -509,6 +773,36 @@ as $$
         union all
         (select t.revision, 'pool_number', t.number::text, to_jsonb(t)
          from pool_number t where t.revision > after order by t.revision limit max_rows)
+        union all
+        (select t.revision, 'site', t.id::text, to_jsonb(t)
+         from site t where t.revision > after order by t.revision limit max_rows)
+        union all
+        (select t.revision, 'location', t.id::text, to_jsonb(t)
+         from location t where t.revision > after order by t.revision limit max_rows)
+        union all
+        (select t.revision, 'network_element', t.id::text, to_jsonb(t)
+         from network_element t where t.revision > after order by t.revision limit max_rows)
+        union all
+        (select t.revision, 'policy', t.id::text, to_jsonb(t)
+         from policy t where t.revision > after order by t.revision limit max_rows)
+        union all
+        (select t.revision, 'policy_mask', t.id::text, to_jsonb(t)
+         from policy_mask t where t.revision > after order by t.revision limit max_rows)
+        union all
+        (select t.revision, 'routing_rule', t.id::text, to_jsonb(t) - 'emergency'
+         from routing_rule t where t.revision > after order by t.revision limit max_rows)
+        union all
+        (select t.revision, 'dial_rule', t.id::text, to_jsonb(t)
+         from dial_rule t where t.revision > after order by t.revision limit max_rows)
+        union all
+        (select t.revision, 'country_rule', t.id::text, to_jsonb(t)
+         from country_rule t where t.revision > after order by t.revision limit max_rows)
+        union all
+        (select t.revision, 'boundary', t.id::text, to_jsonb(t)
+         from boundary t where t.revision > after order by t.revision limit max_rows)
+        union all
+        (select t.revision, 'location_psap', t.id::text, to_jsonb(t)
+         from location_psap t where t.revision > after order by t.revision limit max_rows)
         union all
         (select t.revision, t.relation, t.row_key, null
          from tombstone t where t.revision > after order by t.revision limit max_rows)
@@ -665,6 +959,24 @@ begin
 end
 $$;
 
+-- A9: a node says how many calls each tenant has in progress there, {tenant_id, kind, calls}, and hears how many each
+-- has on the other nodes. What a node that fell silent said counts for ten seconds more.
+create function exchange_call_counts(p_node_id integer, p_counts jsonb)
+    returns table (tenant_id integer, kind text, calls integer)
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+begin
+    insert into node_calls (node_id, counts, reported_at) values (p_node_id, p_counts, clock_timestamp())
+    on conflict (node_id) do update set counts = excluded.counts, reported_at = excluded.reported_at;
+    return query
+        select c.tenant_id, c.kind, sum(c.calls)::integer
+        from node_calls n cross join lateral
+             jsonb_to_recordset(n.counts) as c (tenant_id integer, kind text, calls integer)
+        where n.node_id <> p_node_id and n.reported_at > clock_timestamp() - interval '10 seconds'
+        group by c.tenant_id, c.kind;
+end
+$$;
+
 -- Who may what ------------------------------------------------------------------------------------------------------
 
 revoke execute on all functions in schema holdfast from public;
@@ -677,12 +989,16 @@ grant execute on function changes_since(bigint, integer) to holdfast_agent;
 grant execute on function claim_numbers(integer, text, integer, integer) to holdfast_agent;
 grant execute on function ship_journal(integer, text, jsonb) to holdfast_agent;
 grant execute on function leases_of_node(integer) to holdfast_agent;
+grant execute on function exchange_call_counts(integer, jsonb) to holdfast_agent;
 grant execute on function erase_ended_leases() to holdfast_agent, holdfast_admin;
 
 -- the command line reads everything and writes provisioning; who owns a number is claim_numbers' business alone
 grant select on all tables in schema holdfast to holdfast_admin;
-grant insert, update, delete on node, tenant, platform_number, subscriber, trunk_group, trunk, pool to holdfast_admin;
+grant insert, update, delete on node, tenant, platform_number, subscriber, trunk_group, trunk, pool, site, location,
+    network_element, policy, policy_mask, routing_rule, dial_rule, country_rule, boundary, location_psap
+    to holdfast_admin;
 grant delete, insert (number, pool_id, shared), update (pool_id, shared) on pool_number to holdfast_admin;
 grant insert (id, what) on provisioning_change to holdfast_admin;
 grant usage, select on sequence revision_seq to holdfast_admin;
-grant execute on function are_trunk_sources(inet[]), epoch_now(), max_call_s(), is_held(lease) to holdfast_admin;
+grant execute on function are_trunk_sources(inet[]), is_call_uri(text), are_failure_codes(integer[]), epoch_now(),
+    max_call_s(), is_held(lease) to holdfast_admin;

@@ -1,0 +1,3 @@
+"""What PostgreSQL's constraints on sites, locations, network elements, boundaries and registered addresses say to people."""
+
+CONSTRAINTS: dict[str, tuple[str, str]] = {}

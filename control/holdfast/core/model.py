@@ -21,6 +21,10 @@ class Tenant:
     country: str
     max_emergency_calls: int
     security_desk: str | None
+    policy_id: int | None = None
+    #: True: `country` is no statement of where its callers are (A6)
+    country_required: bool = False
+    max_test_calls: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,86 @@ class Subscriber:
     inbound_enabled: bool
     do_not_disturb: bool
     forward_to: str | None
+    site_id: int | None = None
+    policy_id: int | None = None
+    #: a telephone that stays where its registered address is (O4)
+    common_area: bool = False
+    confirmed_location_id: int | None = None
+    #: a PBX that registers, for all numbers of its tenant
+    pbx: bool = False
 
     @property
     def aor(self) -> str:
         return f"{self.username}@{self.realm}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformNumber:
+    """A number that a tenant owns. `location_id` is its registered address; `trunk_group_id` the carrier's (O1)."""
+
+    number: str
+    tenant_id: int
+    outbound_enabled: bool
+    trunk_group_id: int | None = None
+    location_id: int | None = None
+    #: the registered address goes to its PSAP straight (C2)
+    enhanced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    id: int
+    tenant_id: int
+    name: str
+    country: str | None
+    policy_id: int | None
+    security_desk: str | None
+
+
+class LocationMethod(StrEnum):
+    """How a trunk group is told where the caller is."""
+
+    NONE = "none"
+    VALUE = "value"  # a PIDF-LO in the body (RFC 6442 §4.1)
+    REFERENCE = "reference"  # a URI to ask for it (RFC 6442 §4.2)
+    PROVIDER_ID = "provider_id"  # what the provider calls the location, in a header of its own
+    ELIN = "elin"  # the CLI: the provider knows the location by the number (L7)
+
+
+class PsapMethod(StrEnum):
+    """How the PSAP is found that a trunk group's calls are for."""
+
+    FIXED = "fixed"  # the group's psap_uri, or the emergency number itself
+    LOST = "lost"  # asked of a LoST server ahead of time (RFC 5222)
+    BOUNDARY = "boundary"  # the group's own boundaries
+
+
+#: RFC 3261 §21.4.20, §21.6: the called party's own decision; another trunk would ask it again.
+CALLED_PARTY_DECIDED = (486, 600, 603, 604, 606)
+#: What trunks have been seen to answer to a body that they do not take (N8).
+LOCATION_REFUSED = (405, 415, 488, 513)
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkGroup:
+    """A carrier, a customer's own carrier (`tenant_id` set), or a PBX."""
+
+    id: int
+    name: str
+    emergency: bool
+    ordinary: bool
+    tenant_id: int | None = None
+    country: str | None = None
+    screening: bool = False
+    pbx: bool = False
+    location_method: LocationMethod = LocationMethod.NONE
+    location_id_header: str = "X-Location-ID"
+    psap_method: PsapMethod = PsapMethod.FIXED
+    psap_uri: str | None = None
+    answers_within_ms: int = 3_000
+    rings_within_ms: int = 120_000
+    final_codes: tuple[int, ...] = CALLED_PARTY_DECIDED
+    location_refused_codes: tuple[int, ...] = LOCATION_REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +142,10 @@ class Trunk:
     ordinary: bool  # of its group
     #: what `host` stands for, looked up ahead of time; None: not known yet, so a call would have to wait for DNS
     address: str | None = None
+    #: False: it did not answer OPTIONS, and is tried after all others
+    healthy: bool = True
+    #: the name that its certificate must show, where its address alone is not believed
+    certificate_name: str | None = None
 
     @property
     def uri(self) -> str:
@@ -85,6 +169,9 @@ class Pool:
     window_s: int
     rest_s: int
     target_idle: int
+    site_id: int | None = None
+    #: ELIN: for callers at this location alone (L7)
+    location_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +189,5 @@ class Caller:
     subscriber: Subscriber | None = None
     tenant: Tenant | None = None
     trunk: Trunk | None = None
+    #: E.164, as the user owns it or the trunk vouches for it
+    number: str | None = None

@@ -38,6 +38,16 @@ RELATIONS = {
     "trunk": "id",
     "pool": "id",
     "pool_number": "number",
+    "site": "id",
+    "location": "id",
+    "network_element": "id",
+    "policy": "id",
+    "policy_mask": "id",
+    "routing_rule": "id",
+    "dial_rule": "id",
+    "country_rule": "id",
+    "boundary": "id",
+    "location_psap": "id",
 }
 
 #: What SQLite says of one row that it cannot hold; the rest of the transaction stands.

@@ -11,7 +11,7 @@ from pathlib import Path
 from holdfast.errors import EdgeStoreUnavailable
 
 SCHEMA_FILE = Path(__file__).resolve().parents[3] / "sql" / "edge.sql"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x484F4C44  # "HOLD": says whose file this is
 #: How long a call may wait for another process's transaction. Writers here take about a millisecond.
 BUSY_TIMEOUT_S = 0.25

@@ -22,7 +22,8 @@ create table store (
     database_id    text,
     revision       integer not null default 0,    -- the last provisioning revision that was applied
     caught_up      integer not null default 0 check (caught_up in (0, 1)), -- 1 once every row has come down
-    network_version integer not null default 0,   -- counts changes of trunk_address, which no revision counts
+    -- counts changes of trunk_address and of what trunk_health says is down: no revision counts them
+    network_version integer not null default 0,
     shipped_seq    integer not null default 0     -- journal rows up to here are confirmed by PostgreSQL
 ) strict;
 
@@ -121,6 +122,20 @@ create table trunk_address (
     address     text not null,
     resolved_at real not null
 ) strict, without rowid;
+
+create table trunk_health (
+    -- what came of the agent's OPTIONS to each trunk; a trunk without a row is one that nothing is known of. Only a hint:
+    -- core.health.counts_as_down says which trunk is tried last, and when a row has become too old to be believed
+    trunk_id   integer primary key,
+    address    text    not null,                   -- the destination that was asked: of another nothing is known
+    port       integer not null,
+    transport  text    not null,
+    state      text    not null check (state in ('up', 'down')),
+    changed_at real    not null,                   -- since when
+    checked_at real    not null,                   -- the latest result that was written; once a minute at least
+    failures   integer not null,                   -- in a row, as of checked_at
+    reason     text    not null                    -- what the latest OPTIONS came to, for people
+) strict;
 
 create table pool (
     id             integer primary key,

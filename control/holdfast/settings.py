@@ -16,9 +16,13 @@ from typing import Any
 from holdfast.errors import SettingsError
 
 DEFAULT_PATH = Path("/etc/holdfast/holdfast.toml")
+#: A third of how long a result counts (core.health.STALE_AFTER_S): two rounds may be missed.
+MOST_OPTIONS_EVERY_S = 60.0
 
 #: BCP 47 as a folder's name. Anything else below the prompts folder is not a language.
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+#: Lengths of time that may be 0, which stands for never.
+_NEVER_AT_ZERO = {"options_every_s"}
 #: What some texts must look like, and how that is said.
 _TEXTS = {
     "name": (re.compile(r"\S(.*\S)?"), 'a name, such as "edge-1"'),
@@ -147,6 +151,12 @@ class Agent:
     poll_s: float = 5.0
     retry_first_s: float = 0.2
     retry_last_s: float = 10.0
+    #: how often each trunk is asked whether it lives; 0: never, and every trunk counts as healthy
+    options_every_s: float = 10.0
+
+    @property
+    def asks_trunks(self) -> bool:
+        return self.options_every_s > 0
 
 
 @dataclass(frozen=True)
@@ -192,6 +202,11 @@ def from_document(document: dict[str, Any], path: Path) -> Settings:
     settings = Settings(path=path, **parts)
     _check_order(path, settings.media, "media", "rtp_first_port", "rtp_last_port")
     _check_order(path, settings.agent, "agent", "retry_first_s", "retry_last_s")
+    if settings.agent.options_every_s > MOST_OPTIONS_EVERY_S:
+        raise SettingsError(
+            f"{path}: agent.options_every_s is more than {MOST_OPTIONS_EVERY_S:g}: results would be too old to count",
+            mend=f"use {MOST_OPTIONS_EVERY_S:g} or less, or 0 to ask no trunk",
+        )
     return settings
 
 
@@ -218,8 +233,9 @@ def _value(where: str, key: str, kind: Any, value: object) -> object:
             raise SettingsError(f"{where}: {value!r} is not an absolute path", mend="begin it with /")
         return Path(value)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not (0 < value < math.inf):
-            raise SettingsError(f"{where}: {value} is no length of time", mend="use a positive number of seconds")
+        if not (0 < value < math.inf or (value == 0 and key in _NEVER_AT_ZERO)):
+            mend = "use a positive number of seconds" + (", or 0 for never" if key in _NEVER_AT_ZERO else "")
+            raise SettingsError(f"{where}: {value} is no length of time", mend=mend)
         return float(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
         if key.endswith("port") and not 0 < value < 65536:

@@ -5,6 +5,7 @@
 --   holdfast_owner  owns every object; nobody logs in as it. Migrations run as it.
 --   holdfast_agent  an edge node's agent: reads changes, claims numbers, ships its journal; by function only.
 --   holdfast_admin  the `holdfast` command: provisions, and reads what the nodes shipped.
+--   holdfast_api    `holdfast api`: looks up what a location URI stands for, by one function.
 --
 -- What each may do stands at the end of schema.sql, beside the objects.
 
@@ -19,6 +20,9 @@ begin
     if to_regrole('holdfast_admin') is null then
         create role holdfast_admin login;
     end if;
+    if to_regrole('holdfast_api') is null then
+        create role holdfast_api login;
+    end if;
 
     -- who runs the migrations must be able to become the owner; a superuser is already
     if not (select rolsuper from pg_roles where rolname = current_user) then
@@ -27,7 +31,7 @@ begin
 
     -- nobody else has business in this database; COPY of an import goes through a temporary table
     execute format('revoke all on database %I from public', current_database());
-    execute format('grant connect on database %I to holdfast_agent, holdfast_admin', current_database());
+    execute format('grant connect on database %I to holdfast_agent, holdfast_admin, holdfast_api', current_database());
     execute format('grant temporary on database %I to holdfast_admin', current_database());
     execute format('grant connect, create on database %I to holdfast_owner', current_database());
 

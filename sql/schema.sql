@@ -623,6 +623,20 @@ create table lease_conflict (
     primary key (kept_lease_id, dropped_lease_id)
 );
 
+create table location_reference (
+    -- what a location URI stands for (RFC 6753), until it expires. Of the URI's token only the SHA-256 is kept: whoever
+    -- reads this table, a copy or a backup of it cannot fetch by it.
+    token_digest bytea            primary key constraint location_reference_digest_is_sha256
+                                  check (octet_length(token_digest) = 32),
+    -- a PIDF-LO (RFC 4119); what is longer could not have come in a SIP message
+    document     text             not null constraint location_reference_document_size
+                                  check (length(document) between 1 and 65536),
+    -- UTC seconds; infinity and NaN, which counts as more, would be for ever
+    expires_at   double precision not null constraint location_reference_expires check (expires_at < 'infinity'),
+    node_id      integer          not null constraint location_reference_node_exists references node on delete cascade
+);
+create index location_reference_by_expiry on location_reference (expires_at);
+
 -- Journal -----------------------------------------------------------------------------------------------------------
 
 create table journal (
@@ -631,7 +645,8 @@ create table journal (
     seq       bigint           not null constraint journal_seq_positive check (seq > 0),
     at        double precision not null,
     kind      text             not null,
-    -- of a lease only its id stands here: who held it is in `lease`, and is erased with it (A3)
+    -- of a lease only its id stands here: who held it is in `lease`, and is erased with it (A3); so it is with a
+    -- `location_reference`
     payload   jsonb            not null constraint journal_payload_is_object check (jsonb_typeof(payload) = 'object'),
     -- a rebuilt store counts from 1 again, under another store_id; shipping a row twice is harmless
     primary key (node_id, store_id, seq)
@@ -902,6 +917,31 @@ as $$
     where l.id = p_lease_id and case when l.store_id = p_store_id then l.seq < p_seq else l.marked_at <= p_at end
 $$;
 
+-- What stands for a location URI's token here; null, which no table takes, if it has less than the 128 bits (22
+-- characters of base64url) that cannot be guessed.
+create function location_token_digest(p_payload jsonb) returns bytea
+    language sql immutable set search_path = holdfast, pg_temp
+    return case when length(p_payload ->> 'token') >= 22 then sha256(convert_to(p_payload ->> 'token', 'UTF8')) end;
+
+-- What location URIs stand for, as a node reported it: an array of {token, document, expires_at}. Should two speak of
+-- one token, the same one is kept whichever comes first.
+create function record_references(p_node_id integer, p_references jsonb) returns void
+    language sql set search_path = holdfast, pg_temp
+as $$
+    insert into location_reference as kept (token_digest, document, expires_at, node_id)
+    select distinct on (token_digest) token_digest, document, expires_at, p_node_id
+    from (
+        select location_token_digest(r) as token_digest, r ->> 'document' as document,
+               (r ->> 'expires_at')::double precision as expires_at
+        from jsonb_array_elements(p_references) as r
+    ) reported
+    where (expires_at <= epoch_now()) is not true
+    order by token_digest, expires_at desc, document desc
+    on conflict (token_digest) do update
+        set document = excluded.document, expires_at = excluded.expires_at, node_id = excluded.node_id
+        where (excluded.expires_at, excluded.document) > (kept.expires_at, kept.document)
+$$;
+
 -- Take a node's journal rows: an array of {seq, at, kind, payload}. Rows that are here already change nothing, in
 -- whatever order and however often they come. Returns the highest seq that is stored of this store.
 create function ship_journal(p_node_id integer, p_store_id text, p_entries jsonb) returns bigint
@@ -917,7 +957,13 @@ begin
     with stored as (
         insert into journal (node_id, store_id, seq, at, kind, payload)
         select p_node_id, p_store_id, e.seq, e.at, e.kind,
-               case e.kind when 'lease' then jsonb_build_object('id', e.payload ->> 'id') else e.payload end
+               case e.kind
+                   when 'lease' then jsonb_build_object('id', e.payload ->> 'id')
+                   when 'location_reference' then
+                       jsonb_build_object('call_id', e.payload ->> 'call_id',
+                                          'token_sha256', encode(location_token_digest(e.payload), 'hex'))
+                   else e.payload
+               end
         from jsonb_to_recordset(p_entries) as e (seq bigint, at double precision, kind text, payload jsonb)
         on conflict do nothing
         returning seq
@@ -941,6 +987,12 @@ begin
         end if;
     end loop;
 
+    perform record_references(p_node_id, (
+        select jsonb_agg(e.payload)
+        from jsonb_to_recordset(p_entries) as e (seq bigint, kind text, payload jsonb)
+        where e.kind = 'location_reference' and e.seq = any (new_seqs)
+    ));
+
     return (select max(seq) from journal where node_id = p_node_id and store_id = p_store_id);
 end
 $$;
@@ -954,6 +1006,26 @@ declare
     erased integer;
 begin
     delete from lease l where not is_held(l);
+    get diagnostics erased = row_count;
+    return erased;
+end
+$$;
+
+-- What a location URI stands for, by its token's SHA-256; null: nothing, or not any more.
+create function location_by_reference(p_token_digest bytea) returns text
+    language sql stable security definer set search_path = holdfast, pg_temp
+as $$
+    select document from location_reference where token_digest = p_token_digest and expires_at > epoch_now()
+$$;
+
+-- Forget where callers were once their location URIs have expired. Returns how many were forgotten.
+create function erase_expired_references() returns integer
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    erased integer;
+begin
+    delete from location_reference where expires_at <= epoch_now();
     get diagnostics erased = row_count;
     return erased;
 end
@@ -980,7 +1052,7 @@ $$;
 -- Who may what ------------------------------------------------------------------------------------------------------
 
 revoke execute on all functions in schema holdfast from public;
-grant usage on schema holdfast to holdfast_agent, holdfast_admin;
+grant usage on schema holdfast to holdfast_agent, holdfast_admin, holdfast_api;
 
 -- an agent knows its node's name and asks for the id, and `doctor` asks for the version on an edge node, too;
 -- everything else goes through functions
@@ -990,10 +1062,14 @@ grant execute on function claim_numbers(integer, text, integer, integer) to hold
 grant execute on function ship_journal(integer, text, jsonb) to holdfast_agent;
 grant execute on function leases_of_node(integer) to holdfast_agent;
 grant execute on function exchange_call_counts(integer, jsonb) to holdfast_agent;
-grant execute on function erase_ended_leases() to holdfast_agent, holdfast_admin;
+grant execute on function erase_ended_leases(), erase_expired_references() to holdfast_agent, holdfast_admin;
+
+-- the API answers whoever knows a location URI, and can ask for nothing else
+grant execute on function location_by_reference(bytea) to holdfast_api;
 
 -- the command line reads everything and writes provisioning; who owns a number is claim_numbers' business alone
 grant select on all tables in schema holdfast to holdfast_admin;
+revoke select on location_reference from holdfast_admin; -- where callers are is the PSAP's business
 grant insert, update, delete on node, tenant, platform_number, subscriber, trunk_group, trunk, pool, site, location,
     network_element, policy, policy_mask, routing_rule, dial_rule, country_rule, boundary, location_psap
     to holdfast_admin;

@@ -283,6 +283,20 @@ create unlogged table node_calls (
     reported_at timestamptz not null
 );
 
+create table location_reference (
+    -- what a location URI stands for (RFC 6753), until it expires. Of the URI's token only the SHA-256 is kept: whoever
+    -- reads this table, a copy or a backup of it cannot fetch by it.
+    token_digest bytea            primary key constraint location_reference_digest_is_sha256
+                                  check (octet_length(token_digest) = 32),
+    -- a PIDF-LO (RFC 4119); what is longer could not have come in a SIP message
+    document     text             not null constraint location_reference_document_size
+                                  check (length(document) between 1 and 65536),
+    -- UTC seconds; infinity and NaN, which counts as more, would be for ever
+    expires_at   double precision not null constraint location_reference_expires check (expires_at < 'infinity'),
+    node_id      integer          not null constraint location_reference_node_exists references node on delete cascade
+);
+create index location_reference_by_expiry on location_reference (expires_at);
+
 -- What an agent calls
 
 -- Provisioning rows above revision `after`, in order, at most max_rows; row_data null: the row was deleted.
@@ -372,9 +386,113 @@ begin
 end
 $$;
 
+-- What stands for a location URI's token here; null, which no table takes, if it has less than the 128 bits (22
+-- characters of base64url) that cannot be guessed.
+create function location_token_digest(p_payload jsonb) returns bytea
+    language sql immutable set search_path = holdfast, pg_temp
+    return case when length(p_payload ->> 'token') >= 22 then sha256(convert_to(p_payload ->> 'token', 'UTF8')) end;
+
+-- What location URIs stand for, as a node reported it: an array of {token, document, expires_at}. Should two speak of
+-- one token, the same one is kept whichever comes first.
+create function record_references(p_node_id integer, p_references jsonb) returns void
+    language sql set search_path = holdfast, pg_temp
+as $$
+    insert into location_reference as kept (token_digest, document, expires_at, node_id)
+    select distinct on (token_digest) token_digest, document, expires_at, p_node_id
+    from (
+        select location_token_digest(r) as token_digest, r ->> 'document' as document,
+               (r ->> 'expires_at')::double precision as expires_at
+        from jsonb_array_elements(p_references) as r
+    ) reported
+    where (expires_at <= epoch_now()) is not true
+    order by token_digest, expires_at desc, document desc
+    on conflict (token_digest) do update
+        set document = excluded.document, expires_at = excluded.expires_at, node_id = excluded.node_id
+        where (excluded.expires_at, excluded.document) > (kept.expires_at, kept.document)
+$$;
+
+-- Take a node's journal rows: an array of {seq, at, kind, payload}. Rows that are here already change nothing, in
+-- whatever order and however often they come. Returns the highest seq that is stored of this store.
+create or replace function ship_journal(p_node_id integer, p_store_id text, p_entries jsonb) returns bigint
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    new_seqs bigint[];
+    entry    record;
+begin
+    -- one at a time for each node: an agent that was thought dead may still be shipping
+    perform pg_advisory_xact_lock(1213156421, p_node_id);
+
+    with stored as (
+        insert into journal (node_id, store_id, seq, at, kind, payload)
+        select p_node_id, p_store_id, e.seq, e.at, e.kind,
+               case e.kind
+                   when 'lease' then jsonb_build_object('id', e.payload ->> 'id')
+                   when 'location_reference' then
+                       jsonb_build_object('call_id', e.payload ->> 'call_id',
+                                          'token_sha256', encode(location_token_digest(e.payload), 'hex'))
+                   else e.payload
+               end
+        from jsonb_to_recordset(p_entries) as e (seq bigint, at double precision, kind text, payload jsonb)
+        on conflict do nothing
+        returning seq
+    )
+    select array_agg(seq) into new_seqs from stored;
+
+    -- of each lease only its last state matters
+    for entry in
+        select * from (
+            select distinct on (e.payload ->> 'id') e.seq, e.at, e.kind, e.payload
+            from jsonb_to_recordset(p_entries) as e (seq bigint, at double precision, kind text, payload jsonb)
+            where e.kind in ('lease', 'lease_erased') and e.seq = any (new_seqs)
+            order by e.payload ->> 'id', e.seq desc
+        ) last_states
+        order by seq
+    loop
+        if entry.kind = 'lease' then
+            perform record_lease(p_node_id, p_store_id, entry.seq, entry.payload);
+        else
+            perform erase_lease(p_store_id, entry.seq, entry.at, entry.payload ->> 'id');
+        end if;
+    end loop;
+
+    perform record_references(p_node_id, (
+        select jsonb_agg(e.payload)
+        from jsonb_to_recordset(p_entries) as e (seq bigint, kind text, payload jsonb)
+        where e.kind = 'location_reference' and e.seq = any (new_seqs)
+    ));
+
+    return (select max(seq) from journal where node_id = p_node_id and store_id = p_store_id);
+end
+$$;
+
+-- What a location URI stands for, by its token's SHA-256; null: nothing, or not any more.
+create function location_by_reference(p_token_digest bytea) returns text
+    language sql stable security definer set search_path = holdfast, pg_temp
+as $$
+    select document from location_reference where token_digest = p_token_digest and expires_at > epoch_now()
+$$;
+
+-- Forget where callers were once their location URIs have expired. Returns how many were forgotten.
+create function erase_expired_references() returns integer
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    erased integer;
+begin
+    delete from location_reference where expires_at <= epoch_now();
+    get diagnostics erased = row_count;
+    return erased;
+end
+$$;
+
 revoke execute on all functions in schema holdfast from public;
+grant usage on schema holdfast to holdfast_api;
+grant execute on function location_by_reference(bytea) to holdfast_api;
+grant execute on function erase_expired_references() to holdfast_agent, holdfast_admin;
 grant execute on function exchange_call_counts(integer, jsonb) to holdfast_agent;
 grant select on all tables in schema holdfast to holdfast_admin;
+revoke select on location_reference from holdfast_admin;
 grant insert, update, delete on site, location, network_element, policy, policy_mask, routing_rule, dial_rule,
     country_rule, boundary, location_psap to holdfast_admin;
 grant execute on function is_call_uri(text), are_failure_codes(integer[]) to holdfast_admin;

@@ -9,7 +9,7 @@ from holdfast.commands.context import Context
 from holdfast.commands.output import visible
 from holdfast.commands.progress import reading
 from holdfast.plane import db
-from holdfast.plane.imports import ImportRefused
+from holdfast.plane.staging import ImportRefused
 
 #: More wrong rows than this are counted, not shown.
 _SHOWN = 50

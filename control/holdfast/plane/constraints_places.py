@@ -1,3 +1,3 @@
-"""What PostgreSQL's constraints on sites, locations, network elements, boundaries and registered addresses say to people."""
+"""What PostgreSQL's constraints on sites, locations, network elements, boundaries and addresses say to people."""
 
 CONSTRAINTS: dict[str, tuple[str, str]] = {}

@@ -175,6 +175,9 @@ create table platform_number (
     may_delete_address boolean not null default true,
     -- there is nothing to send to a PSAP without an address
     constraint platform_number_enhanced_has_address check (not enhanced or location_id is not null),
+    -- without a carrier nobody else could do what its administrator may not
+    constraint platform_number_only_carriers_restrict
+        check (trunk_group_id is not null or (may_set_address and may_change_address and may_delete_address)),
     -- what subscriber.number points at, so that nobody gets another tenant's number
     constraint platform_number_of_tenant unique (number, tenant_id)
 );
@@ -254,8 +257,11 @@ create table trunk_group (
     psap_method text not null default 'fixed'
               constraint trunk_group_psap_method_known check (psap_method in ('fixed', 'lost', 'boundary')),
     psap_uri  text      constraint trunk_group_psap_uri_format check (is_call_uri(psap_uri)),
-    lost_url  text      constraint trunk_group_lost_url_format check (lost_url ~ '^https?://[^[:space:]"<>\\]{1,512}$'),
+    lost_url  text      constraint trunk_group_lost_url_format check (lost_url ~ '^https?://[!#-;=?-\[\]-~]{1,512}$'),
     constraint trunk_group_lost_has_url check (psap_method <> 'lost' or lost_url is not null),
+    -- a group that carries no call to a PSAP or screening centre would never use them
+    constraint trunk_group_psap_is_used
+              check (emergency or screening or (psap_method = 'fixed' and psap_uri is null and lost_url is null)),
     -- how long a trunk may say nothing, and how long it may ring, before the next one is tried
     answers_within_ms integer not null default 3000
               constraint trunk_group_answers_range check (answers_within_ms between 200 and 30000),
@@ -298,6 +304,8 @@ create table trunk (
     revision         bigint    not null constraint trunk_revision_once unique,
     -- the name in the certificate that its calls over TLS must show; null: its address is enough
     certificate_name text      constraint trunk_certificate_name_format check (certificate_name ~ '^[A-Za-z0-9*_.-]{1,253}$'),
+    -- only TLS shows a certificate: over anything else the trunk's calls would never be known as its own
+    constraint trunk_certificate_needs_tls check (certificate_name is null or transport = 'tls'),
     -- the command line names trunks by name
     constraint trunk_name_once unique (name)
 );
@@ -422,10 +430,10 @@ create table policy (
     name             name_text not null,
     usage            name_text,                    -- whose routing rules its callers' calls follow; null: the direct offer
     -- told to the provider with the location (L1)
-    notification_uri text      constraint policy_notification_format check (notification_uri ~ '^(sips?:|https?://)[^[:space:]"<>\\]{1,512}$'),
-    conference_uri   text      constraint policy_conference_format check (conference_uri ~ '^(sips?:|tel:)[^[:space:]"<>\\]{1,256}$'),
+    notification_uri text      constraint policy_notification_format check (notification_uri ~ '^(sips?:|https?://)[!#-;=?-\[\]-~]{1,512}$'),
+    conference_uri   text      constraint policy_conference_format check (conference_uri ~ '^(sips?:|tel:)[!#-;=?-\[\]-~]{1,256}$'),
     conference_mode  text      constraint policy_conference_mode_known check (conference_mode in ('oneway', 'twoway')),
-    constraint policy_conference_whole check (conference_mode is null or conference_uri is not null),
+    constraint policy_conference_whole check ((conference_mode is null) = (conference_uri is null)),
     revision         bigint    not null constraint policy_revision_once unique,
     constraint policy_name_once unique (tenant_id, name),
     constraint policy_of_tenant unique (id, tenant_id)
@@ -566,6 +574,248 @@ begin
         raise exception '% is a callback number of a pool, so it cannot be a platform number', taken
             using errcode = 'HF001', constraint = 'number_has_one_use',
                   hint = 'give tenants only numbers that are in no pool';
+    end if;
+    return null;
+end
+$$;
+
+-- A trunk that leads to one of our own nodes would send an emergency call round and round.
+
+-- The address that a host is; null: it is a name. An IPv4 address written as IPv6 (::ffff:192.0.2.1) is that address.
+create function host_address(host text) returns inet
+    language plpgsql immutable set search_path = holdfast, pg_temp
+as $$
+begin
+    return regexp_replace(host, '^::ffff:(?=[0-9]+\.)', '', 'i')::inet;
+exception when invalid_text_representation then
+    return null;
+end
+$$;
+
+-- Which node listens at one of these addresses; null: none.
+create function node_at(addresses inet[], port integer) returns text
+    language sql stable set search_path = holdfast, pg_temp
+    return (select n.name from node n where n.sip_address = any (addresses) and n.sip_port = port order by n.name limit 1);
+
+create function refuse_trunk_loop() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    met text := node_at(array[host_address(new.host)], new.port);
+begin
+    if met is not null then
+        raise exception 'trunk % leads back to us: node % is at % port %', new.name, met, new.host, new.port
+            using errcode = 'HF001', constraint = 'trunk_leads_elsewhere',
+                  hint = 'give the host and port of the carrier or PBX';
+    end if;
+    return null;
+end
+$$;
+
+create function refuse_node_at_trunk() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    met text;
+begin
+    select t.name into met from trunk t
+    where t.port = new.sip_port and host_address(t.host) = new.sip_address order by t.name limit 1;
+    if found then
+        raise exception 'node % would be where trunk % leads: its calls would come back to us', new.name, met
+            using errcode = 'HF001', constraint = 'trunk_leads_elsewhere',
+                  hint = 'correct the node''s address and port, or the trunk with ''holdfast trunk set''';
+    end if;
+    return null;
+end
+$$;
+
+-- N9: whose call it is, and whether a PBX or a carrier sent it, is known by the address it comes from.
+create function refuse_ambiguous_sources(p_group_id integer) returns void
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    met record;
+begin
+    select mine.name as mine, theirs.name as theirs, other.name as other_group, host(a) as address,
+           own.tenant_id is distinct from other.tenant_id as of_others
+    into met
+    from trunk_group own
+    join trunk mine on mine.trunk_group_id = own.id
+    cross join unnest(mine.source_addresses) as a
+    join trunk_group other on other.tenant_id is distinct from own.tenant_id or other.pbx <> own.pbx
+    join trunk theirs on theirs.trunk_group_id = other.id
+    cross join unnest(theirs.source_addresses) as b
+    where own.id = p_group_id and a && b
+    order by mine.name, theirs.name limit 1;
+    if found then
+        raise exception 'calls of trunk % (from %) could not be told from those of trunk % in group %, which %',
+            met.mine, met.address, met.theirs, met.other_group,
+            case when met.of_others then 'belongs to somebody else' else 'is the other of carrier and PBX' end
+            using errcode = 'HF001', constraint = 'trunk_origin_clear',
+                  hint = 'give each --source addresses of its own, or put both trunks into one group';
+    end if;
+end
+$$;
+
+create function check_trunk_sources() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+begin
+    perform refuse_ambiguous_sources(new.trunk_group_id);
+    return null;
+end
+$$;
+
+-- A pool's numbers are called back over its trunk group: for the tenant whose carrier that is, and in its country.
+create function refuse_pool_contradictions(p_pool pool) returns void
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    carrier trunk_group;
+begin
+    select * into carrier from trunk_group where id = p_pool.trunk_group_id;
+    if carrier.tenant_id is not null and carrier.tenant_id is distinct from p_pool.tenant_id then
+        raise exception 'trunk group % is a tenant''s own carrier, and pool % is not that tenant''s',
+            carrier.name, p_pool.name
+            using errcode = 'HF001', constraint = 'pool_tenant_is_its_carriers',
+                  hint = 'name the group''s tenant for the pool (--tenant), or another group';
+    end if;
+    if carrier.country <> p_pool.country then
+        raise exception 'trunk group % carries calls of %, and pool % has numbers of %',
+            carrier.name, carrier.country, p_pool.name, p_pool.country
+            using errcode = 'HF001', constraint = 'pool_country_is_its_carriers',
+                  hint = 'name a group of the pool''s country, or one of no country';
+    end if;
+    if p_pool.location_id is not null and carrier.location_method <> 'elin' then
+        raise exception 'pool % is a location''s, and trunk group % does not tell locations by the number',
+            p_pool.name, carrier.name
+            using errcode = 'HF001', constraint = 'pool_of_location_is_elin',
+                  hint = 'name a group made with --location elin';
+    end if;
+end
+$$;
+
+create function check_pool() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+begin
+    perform refuse_pool_contradictions(new);
+    return null;
+end
+$$;
+
+-- D8: a tenant's calls leave over its own carriers or the platform's, never over another tenant's.
+create function refuse_foreign_route(p_rule routing_rule) returns void
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    carrier text;
+begin
+    select name into carrier from trunk_group where id = p_rule.trunk_group_id and tenant_id <> p_rule.tenant_id;
+    if found then
+        raise exception 'trunk group % is the carrier of another tenant than the one whose usage % is routed over it',
+            carrier, p_rule.usage
+            using errcode = 'HF001', constraint = 'routing_rule_group_of_tenant',
+                  hint = 'name a group of that tenant, or one of the platform''s; ''holdfast trunk-group list'' shows them';
+    end if;
+end
+$$;
+
+create function check_route() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+begin
+    perform refuse_foreign_route(new);
+    return null;
+end
+$$;
+
+-- A group that changes takes its trunks, pools and rules along: what was right for them must still be.
+create function check_group_in_use() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+begin
+    perform refuse_ambiguous_sources(new.id);
+    perform refuse_pool_contradictions(p) from pool p where p.trunk_group_id = new.id;
+    perform refuse_foreign_route(r) from routing_rule r where r.trunk_group_id = new.id;
+    return null;
+end
+$$;
+
+-- O2: the carrier that uploads a number says whether others may set, change or delete its emergency address; what it
+-- said before counts. A command that acts for a carrier says so: set_config('holdfast.for_carrier', <trunk group's id>).
+create function acts_for_carrier(carrier_id integer) returns boolean
+    language sql stable
+    return coalesce(current_setting('holdfast.for_carrier', true) = carrier_id::text, false);
+
+create function refuse_against_carrier() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    carrier    text;
+    restricted boolean;
+    refused    text;
+begin
+    if old.trunk_group_id is null or acts_for_carrier(old.trunk_group_id) then
+        return case tg_op when 'DELETE' then old else new end;
+    end if;
+    restricted := not (old.may_set_address and old.may_change_address and old.may_delete_address);
+    if tg_op = 'DELETE' then
+        refused := case when restricted then 'remove the number ' || old.number end;
+    else
+        refused := case
+            when (old.may_set_address, old.may_change_address, old.may_delete_address)
+                 <> (new.may_set_address, new.may_change_address, new.may_delete_address)
+                then 'say what may be done with the emergency address of ' || old.number
+            when restricted and old.trunk_group_id is distinct from new.trunk_group_id
+                then 'give ' || old.number || ' to another carrier'
+            when old.location_id is null and new.location_id is not null and not old.may_set_address
+                then 'set the emergency address of ' || old.number
+            when old.location_id is not null and new.location_id is null and not old.may_delete_address
+                then 'delete the emergency address of ' || old.number
+            when old.location_id <> new.location_id and not old.may_change_address
+                then 'change the emergency address of ' || old.number
+        end;
+    end if;
+    if refused is not null then
+        select name into carrier from trunk_group where id = old.trunk_group_id;
+        raise exception 'its carrier, %, lets nobody else %', carrier, refused
+            using errcode = 'HF001', constraint = 'carrier_decides_address',
+                  hint = 'ask the carrier; ''holdfast number carrier-update'' does what the carrier says';
+    end if;
+    return case tg_op when 'DELETE' then old else new end;
+end
+$$;
+
+create function refuse_address_against_carrier() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    held record;
+begin
+    select n.number, g.name as carrier into held
+    from platform_number n join trunk_group g on g.id = n.trunk_group_id
+    where n.location_id = old.id and not n.may_change_address and not acts_for_carrier(g.id)
+    order by n.number limit 1;
+    if found then
+        raise exception '% is the emergency address of %, and that number''s carrier, %, lets nobody else change it',
+            old.name, held.number, held.carrier
+            using errcode = 'HF001', constraint = 'carrier_decides_address',
+                  hint = 'ask the carrier; ''holdfast location set'' with --for-carrier does what the carrier says';
+    end if;
+    return new;
+end
+$$;
+
+-- a PSAP that was found for another address, or in another way, serves nobody
+create function forget_psaps() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+begin
+    if tg_table_name = 'location' then
+        delete from location_psap where location_id = new.id;
+    else
+        delete from location_psap where trunk_group_id = new.id and found_by <> new.psap_method;
     end if;
     return null;
 end
@@ -754,6 +1004,34 @@ create trigger one_use_on_insert after insert on pool_number referencing new tab
     for each statement execute function refuse_pool_number_in_use();
 create trigger one_use_on_insert after insert on platform_number referencing new table as added
     for each statement execute function refuse_platform_number_in_pool();
+
+create trigger carrier_decides_address before update or delete on platform_number
+    for each row execute function refuse_against_carrier();
+create trigger carrier_decides_address before update on location
+    for each row when (
+        (old.civic, old.latitude, old.longitude, old.country, old.validation, old.provider_location_id)
+        is distinct from
+        (new.civic, new.latitude, new.longitude, new.country, new.validation, new.provider_location_id)
+    ) execute function refuse_address_against_carrier();
+create trigger forget_psaps after update on location
+    for each row when (
+        (old.civic, old.latitude, old.longitude, old.country)
+        is distinct from (new.civic, new.latitude, new.longitude, new.country)
+    ) execute function forget_psaps();
+create trigger forget_psaps after update on trunk_group
+    for each row when (old.psap_method <> new.psap_method) execute function forget_psaps();
+create trigger leads_elsewhere after insert or update of host, port on trunk
+    for each row execute function refuse_trunk_loop();
+create trigger leads_elsewhere after insert or update of sip_address, sip_port on node
+    for each row execute function refuse_node_at_trunk();
+create trigger origin_clear after insert or update of trunk_group_id, source_addresses on trunk
+    for each row execute function check_trunk_sources();
+create trigger fits_its_group after insert or update of trunk_group_id, tenant_id, country, location_id on pool
+    for each row execute function check_pool();
+create trigger fits_its_group after insert or update of trunk_group_id, tenant_id on routing_rule
+    for each row execute function check_route();
+create trigger fits_its_use after update of tenant_id, country, pbx, location_method on trunk_group
+    for each row execute function check_group_in_use();
 
 -- What an agent calls -----------------------------------------------------------------------------------------------
 
@@ -1077,4 +1355,4 @@ grant delete, insert (number, pool_id, shared), update (pool_id, shared) on pool
 grant insert (id, what) on provisioning_change to holdfast_admin;
 grant usage, select on sequence revision_seq to holdfast_admin;
 grant execute on function are_trunk_sources(inet[]), is_call_uri(text), are_failure_codes(integer[]), epoch_now(),
-    max_call_s(), is_held(lease) to holdfast_admin;
+    max_call_s(), is_held(lease), node_at(inet[], integer) to holdfast_admin;

@@ -68,7 +68,7 @@ WRONG = [
     ("insert into trunk_group (name) values ('psap')", "trunk_group_name_once"),
     ("update trunk_group set emergency = false where id = 1", "pool_group_carries_emergency"),
     (TRUNK.format("port", "65536"), "trunk_port_range"),
-    (TRUNK.format("transport", "'tls'"), "trunk_transport_known"),
+    (TRUNK.format("transport", "'sctp'"), "trunk_transport_known"),
     (TRUNK.format("priority", "-1"), "trunk_priority_range"),
     (TRUNK.format("weight", "0"), "trunk_weight_range"),
     ("update trunk set host = 'a b'", "trunk_host_format"),

@@ -50,7 +50,7 @@ CONSTRAINTS: dict[str, tuple[str, str]] = {
     "trunk_has_group": ("the trunk's group does not exist, or still has trunks", "'holdfast trunk list' shows them"),
     "trunk_host_format": ("a trunk's host is not a host name or address", "write it such as sip.carrier.example"),
     "trunk_port_range": ("a trunk's port is not a port", "use 1 to 65535"),
-    "trunk_transport_known": ("a trunk's transport is not known", "use udp or tcp"),
+    "trunk_transport_known": ("a trunk's transport is not known", "use udp, tcp or tls"),
     "trunk_priority_range": ("a trunk's priority is out of range", "use 0 to 1000; lower is tried first"),
     "trunk_weight_range": ("a trunk's weight is out of range", "use 1 to 1000"),
     "trunk_sources_usable": (

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the voice prompts: OUT_DIR/<language>/{readback,callback,digits}/*.wav, 8 kHz, mono, 16 bit.
+"""Make the voice prompts: OUT_DIR/<language>/{readback,callback,emergency,digits}/*.wav, 8 kHz, mono, 16 bit.
 
     python freeswitch/sounds/make_prompts.py OUT_DIR
 
@@ -40,6 +40,7 @@ PROMPTS = (
     "readback/unavailable",
     "callback/no_answer_again",
     "callback/no_answer_end",
+    "emergency/unavailable",
 )
 DIGITS = "0123456789"
 

@@ -26,7 +26,10 @@ NUMBER = "+12025550123"
 PSAP = '"County 911" <sip:+15715550199@psap.example>'
 RING_S = 1
 ATTEMPTS = 2
-SENTENCES = ("readback/intro", "readback/again", "readback/end", "callback/no_answer_again", "callback/no_answer_end")
+SENTENCES = (
+    "readback/intro", "readback/again", "readback/end", "callback/no_answer_again", "callback/no_answer_end",
+    "emergency/unavailable",
+)  # fmt: skip
 
 
 class MediaServer:

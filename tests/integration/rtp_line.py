@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from holdfast.embedded.g711 import PCMU_SAMPLES
+from holdfast.embedded.g711 import PCMA_SAMPLES, PCMU_SAMPLES
 from lab.audio import Samples, write_wav
 from lab.recordings import score
 from lab.sipp import Sipp
 from lab.waiting import wait_until
 
-_MU_LAW = np.array(PCMU_SAMPLES, np.int16)
+#: Linear values of each law's bytes, by payload type (RFC 3551).
+_LAWS = {0: np.array(PCMU_SAMPLES, np.int16), 8: np.array(PCMA_SAMPLES, np.int16)}
 
 
 class Line:
@@ -82,9 +83,10 @@ class Line:
         return sum(packet[12:] == self.MARK for when, packet in list(self._heard) if when > since)
 
     def sound(self) -> Samples:
-        """Everything heard in PCMU, decoded."""
-        heard = b"".join(packet[12:] for _, packet in list(self._heard) if packet[1] & 0x7F == 0)
-        return _MU_LAW[np.frombuffer(heard, np.uint8)]
+        """Everything heard in G.711, decoded."""
+        packets = [(packet[1] & 0x7F, np.frombuffer(packet[12:], np.uint8)) for _, packet in list(self._heard)]
+        heard = [_LAWS[law][payload] for law, payload in packets if law in _LAWS]
+        return np.concatenate([np.zeros(0, np.int16), *heard])
 
     def hears(self, clip: Samples) -> bool:
         return score(self.sound(), clip) > 0.95

@@ -10,6 +10,7 @@ from integration.media_server import ADDRESS, NUMBER, PSAP, STRANGER
 from integration.rtp_line import Line
 from lab.net import accepts_tcp
 from lab.sip_messages import SipMessage
+from lab.waiting import wait_until
 
 
 def refused_with(
@@ -44,7 +45,9 @@ def test_the_event_socket_listens_on_loopback_alone_and_wants_the_password(frees
     assert not accepts_tcp(ADDRESS, freeswitch.settings.media.sip_port), "SIP is UDP alone"
 
 
-@pytest.mark.parametrize("feature", ["911", "ring_1", "stalled_callback", "no_answer_", "readbackx", "+12025550123"])
+@pytest.mark.parametrize(
+    "feature", ["911", "unavailable1", "ring_1", "stalled_callback", "no_answer_", "readbackx", "+12025550123"]
+)
 def test_any_other_destination_is_not_found(freeswitch: FreeSwitch, tmp_path: Path, feature: str) -> None:
     assert refused_with(freeswitch, tmp_path, feature, NUMBER, 404)
 
@@ -79,6 +82,23 @@ def test_d4_a_callback_is_marked_and_keeps_the_psaps_identity(freeswitch: FreeSw
     for absent in ("x-holdfast-callback-number", "x-holdfast-language", "remote-party-id", "p-asserted-identity"):
         assert invite.all(absent) == [], absent
     assert b"FreeSWITCH" not in invite.raw
+
+
+def test_no_key_of_the_phone_ends_what_the_caller_of_a_failed_emergency_call_hears(
+    freeswitch: FreeSwitch, tmp_path: Path
+) -> None:
+    with Line() as ear:
+        call = freeswitch.call(tmp_path, "unavailable", scenario="call_refused", code=503, line=ear)
+        [channel] = wait_until(
+            "the announcement",
+            lambda: [row for row in freeswitch.channels() if row["application"] == "playback"],
+            within_s=5,
+        )
+        assert freeswitch.api(f"uuid_recv_dtmf {channel['uuid']} *#1").startswith("+OK")
+        outcome = call.wait()
+        whole_s = 2 * len(freeswitch.clips["emergency/unavailable"]) / 8000 + 1.0
+        assert len(ear.sound()) / 8000 > whole_s - 0.1
+    assert outcome.ok, outcome.complaints
 
 
 def test_a_name_in_another_charset_reaches_the_phone_as_it_came(freeswitch: FreeSwitch, tmp_path: Path) -> None:
@@ -119,6 +139,7 @@ def test_a_call_whose_bye_was_lost_ends(freeswitch: FreeSwitch, tmp_path: Path) 
 
 def test_d6_nothing_of_a_call_is_written_down(freeswitch: FreeSwitch, tmp_path: Path) -> None:
     delivered(freeswitch, tmp_path)
+    assert refused_with(freeswitch, tmp_path, "unavailable", NUMBER, 503)
     freeswitch.wait_for_the_end_of_calls()
     state = freeswitch.directory / "state"
     assert {file.name for file in state.rglob("*") if file.is_file()} <= {

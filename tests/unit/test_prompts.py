@@ -16,7 +16,7 @@ SOUNDS = Path(__file__).parents[2] / "freeswitch" / "sounds"
 SCRIPT = SOUNDS / "make_prompts.py"
 SENTENCES = {
     "readback/intro", "readback/again", "readback/end", "readback/unavailable",
-    "callback/no_answer_again", "callback/no_answer_end",
+    "callback/no_answer_again", "callback/no_answer_end", "emergency/unavailable",
 }  # fmt: skip
 
 

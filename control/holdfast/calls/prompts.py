@@ -18,8 +18,10 @@ READBACK_AGAIN = "readback/again.wav"
 READBACK_END = "readback/end.wav"
 CALLBACK_AGAIN = "callback/no_answer_again.wav"
 CALLBACK_END = "callback/no_answer_end.wav"
+#: Spoken by the media server alone, without a controller: to the caller of an emergency call that no trunk took.
+EMERGENCY_UNAVAILABLE = "emergency/unavailable.wav"
 REQUIRED = (
-    READBACK_INTRO, READBACK_AGAIN, READBACK_END, CALLBACK_AGAIN, CALLBACK_END,
+    READBACK_INTRO, READBACK_AGAIN, READBACK_END, CALLBACK_AGAIN, CALLBACK_END, EMERGENCY_UNAVAILABLE,
     *(f"digits/{digit}.wav" for digit in "0123456789"),
 )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """A stand-in media server for machines without FreeSWITCH: real SIP, RTP and ESL, in Python.
 
 It does what FreeSWITCH does with `freeswitch/conf`, and nothing else: it takes `readback` and `callback` calls from the
-edge, hands each to the call controller over the same event socket, and without a controller carries on by itself.
+edge, hands each to the call controller over the same event socket, and without a controller carries on by itself; the
+announcement of an `unavailable` call needs none.
 From the wire inwards: sip_message, sip_fields (bytes), sip_transactions, sip_endpoint, sip_dialog (RFC 3261), sdp, rtp
 and media (audio), leg with incoming_leg and outgoing_leg (one side of a call), call (the story of one call),
 applications with bridge (what can be done to it), fallback (without a controller), esl_* and api (the event socket).

@@ -57,7 +57,10 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Purpose:
-    """What the call is for, from its Request-URI and X-Holdfast headers, already checked."""
+    """What the call is for, from its Request-URI and X-Holdfast headers, already checked.
+
+    The announcement of an unavailable service needs no callback number: there it is what the edge wrote, or empty.
+    """
 
     feature: str
     callback_number: str
@@ -93,16 +96,23 @@ class Call:
 
     async def _tell(self) -> None:
         async with asyncio.timeout(MAX_CALL_S):  # a call whose end was lost in every other way
-            try:
-                async with asyncio.timeout(DEAD_MAN_S) as self._dead_man:
-                    await self._be_controlled()
-            except TimeoutError:
-                self.log.warning("the call controller does not answer: the call goes on without it")
-                self.exchange.controller.left_alone_until_s = asyncio.get_running_loop().time() + LEFT_ALONE_S
-                if self._connection:
-                    self._connection.lose_control()
-            self._dead_man = None
-            await fallback.run(self)
+            if self.purpose.feature == fallback.UNAVAILABLE:
+                await fallback.announce_unavailable(self)
+            else:
+                await self._offer_control()
+                await fallback.run(self)
+
+    async def _offer_control(self) -> None:
+        """Returns when there is no controller, when it let go of the call, or when it took too long to answer."""
+        try:
+            async with asyncio.timeout(DEAD_MAN_S) as self._dead_man:
+                await self._be_controlled()
+        except TimeoutError:
+            self.log.warning("the call controller does not answer: the call goes on without it")
+            self.exchange.controller.left_alone_until_s = asyncio.get_running_loop().time() + LEFT_ALONE_S
+            if self._connection:
+                self._connection.lose_control()
+        self._dead_man = None
 
     async def _be_controlled(self) -> None:
         """Execute what the controller asks for; returns when there is no controller (any more) and nothing is left."""

@@ -9,6 +9,8 @@ SHUTDOWN = "SYSTEM_SHUTDOWN"
 NO_ROUTE = "DESTINATION_OUT_OF_ORDER"
 INCOMPATIBLE = "INCOMPATIBLE_DESTINATION"
 TIMER = "RECOVERY_ON_TIMER_EXPIRE"
+#: Q.850: no circuit/channel available.
+NO_TRUNK = "NORMAL_CIRCUIT_CONGESTION"
 
 #: cause: (Q.850 number, SIP status and phrase for a call that is not yet answered)
 _CAUSES: dict[str, tuple[int, int, str]] = {
@@ -22,6 +24,7 @@ _CAUSES: dict[str, tuple[int, int, str]] = {
     "NUMBER_CHANGED": (22, 410, "Gone"),
     NO_ROUTE: (27, 502, "Bad Gateway"),
     "INVALID_NUMBER_FORMAT": (28, 484, "Address Incomplete"),
+    NO_TRUNK: (34, 503, "Service Unavailable"),
     "NETWORK_OUT_OF_ORDER": (38, 503, "Service Unavailable"),
     "NORMAL_UNSPECIFIED": (31, 480, "Temporarily Unavailable"),
     "NORMAL_TEMPORARY_FAILURE": (41, 503, "Service Unavailable"),

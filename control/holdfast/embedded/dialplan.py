@@ -1,9 +1,10 @@
-"""Which calls are taken, as FreeSWITCH's context `holdfast` takes them: readback and callback, and nothing else."""
+"""Which calls are taken, as FreeSWITCH's context `holdfast` takes them: for one of three features, and nothing else."""
 
 import logging
 import re
 
 from holdfast.embedded.call import Call, Exchange, Purpose
+from holdfast.embedded.fallback import UNAVAILABLE
 from holdfast.embedded.media import NoMediaPort
 from holdfast.embedded.sdp import SdpError
 from holdfast.embedded.sip_fields import parse_uri
@@ -12,7 +13,7 @@ from holdfast.embedded.sip_transactions import ServerTransaction
 
 log = logging.getLogger(__name__)
 
-FEATURES = ("readback", "callback")
+FEATURES = ("readback", "callback", UNAVAILABLE)
 _NUMBER = re.compile(r"\+[0-9]{3,15}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
 _UNDERSTOOD = {"timer"}
@@ -29,7 +30,7 @@ def take(exchange: Exchange, transaction: ServerTransaction) -> Call | None:
     number = request.get("x-holdfast-callback-number")
     if feature is None:
         transaction.respond(404, "Not Found")
-    elif not _NUMBER.fullmatch(number):
+    elif feature != UNAVAILABLE and not _NUMBER.fullmatch(number):
         transaction.respond(400, "Bad Callback Number")
     else:
         purpose = Purpose(feature, number, _language(exchange, request.get("x-holdfast-language")))

@@ -1,6 +1,7 @@
 """What a call does without a call controller, as FreeSWITCH's dialplan does it.
 
-The outage path of the media server: readback reads the number by itself, callback rings the caller by itself.
+The outage path of the media server: readback reads the number by itself, callback rings the caller by itself. And
+the one feature that no controller ever takes: the announcement to the caller of an emergency call that no trunk took.
 """
 
 import os
@@ -9,11 +10,18 @@ from typing import TYPE_CHECKING
 
 from holdfast.core.headers import uri_host
 from holdfast.embedded import causes
+from holdfast.embedded.channel import ChannelState
 
 if TYPE_CHECKING:
     from holdfast.embedded.call import Call
 
+UNAVAILABLE = "unavailable"
+
 _PAUSE = "silence_stream://500"
+#: Before the announcement, so that its first word is not lost while the caller's media path is set up.
+_LEAD = "silence_stream://200"
+#: After it: the phone still has so much to play when the refusal comes.
+_TAIL = "silence_stream://300"
 
 
 async def run(call: "Call") -> None:
@@ -24,6 +32,21 @@ async def run(call: "Call") -> None:
         await _readback(call)
     else:
         await _callback(call)
+
+
+async def announce_unavailable(call: "Call") -> None:
+    """Say, twice, that the emergency call could not be connected; then refuse it.
+
+    Early media (183, RFC 3960) and never a 200: a phone that is told 200 would take the call for one that works. A
+    caller who made no offer cannot be sent early media, and is refused at once, as FreeSWITCH does it.
+    """
+    await call.execute("pre_answer", "")
+    if call.channel.state is ChannelState.EARLY:
+        sentence = "emergency/unavailable.wav"
+        await _play(call, _LEAD, sentence, _PAUSE, sentence, _TAIL)
+        await call.execute("hangup", causes.NO_TRUNK)
+    else:
+        await call.execute("hangup", causes.NORMAL)
 
 
 async def _readback(call: "Call") -> None:
@@ -58,14 +81,20 @@ async def _callback(call: "Call") -> None:
 
 
 async def _say(call: "Call", *names: str) -> None:
-    """Play prompts in one go; one that is missing is logged, and the others are heard."""
-    playlist = [_PAUSE]
-    for name in names:
-        path = _prompt(call, name)
-        if path.is_file():
+    """Play prompts after a pause."""
+    await _play(call, _PAUSE, *names)
+
+
+async def _play(call: "Call", *parts: str) -> None:
+    """Play prompts and silences in one go; a prompt that is missing is logged, and the others are heard."""
+    playlist = []
+    for part in parts:
+        if "://" in part:
+            playlist.append(part)
+        elif (path := _prompt(call, part)).is_file():
             playlist.append(str(path))
         else:
-            call.log.warning("prompt %s is missing", name)
+            call.log.warning("prompt %s is missing", part)
     await call.execute("playback", "file_string://" + os.fsencode("!".join(playlist)).decode("latin-1"))
 
 

@@ -95,6 +95,21 @@ def test_no_header_stands_between_the_caller_and_the_announcement(
         assert times_said(server, ear) == 2
 
 
+def test_l1_a_location_beside_the_offer_does_not_hide_the_offer(server: MediaServer, tmp_path: Path) -> None:
+    head, offer = REFUSED.split("      v=0\n", 1)
+    offer, rest = offer.split("    ]]>", 1)
+    head = head.replace("application/sdp", "multipart/mixed; boundary=part")
+    location = '--part\nContent-Type: application/pidf+xml\n\n<presence entity="pres:a@b.example"/>\n'
+    parts = f"{location}--part\nContent-Type: application/sdp\n\nv=0\n{offer}--part--\n"
+    body = "\n".join(f"      {line.strip()}" for line in parts.splitlines())
+    with Line() as ear:
+        call = server.call(tmp_path, "unavailable", scenario=f"{head}{body}\n    ]]>{rest}", code=503, line=ear)
+        outcome = call.wait()
+        assert outcome.ok, outcome.complaints
+        assert outcome.messages[0].raw.count(b"--part\r\nContent-Type") == 2
+        assert times_said(server, ear) == 2
+
+
 def test_a_caller_who_hangs_up_in_the_middle_is_told_487_and_hears_no_more(server: MediaServer, tmp_path: Path) -> None:
     rings = '<recv response="183" optional="true"/>\n  <recv response="180" timeout="15000"/>'
     cancelled = (SCENARIOS / "call_cancelled.xml").read_text("utf-8")

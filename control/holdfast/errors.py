@@ -31,6 +31,10 @@ class EdgeStoreUnavailable(HoldfastError):
     mend = "see that the file is an edge store, who owns it, and its disk; 'holdfast doctor' looks further"
 
 
+class TooManyCalls(HoldfastError):
+    """The tenant has as many calls in progress as it may have."""
+
+
 class EslError(HoldfastError):
     """The event socket failed."""
 

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.core.model import Caller, CallKind, Pool, Subscriber, Tenant, Trunk
+from holdfast.core.model import Caller, CallKind, Network, Pool, Subscriber, Tenant, Trunk, TrunkGroup
 from holdfast.core.numbers import EmergencyMatch
-from holdfast.core.plan import Facts, Refusal, RoutePlan, plan
+from holdfast.core.plan import Facts, plan
+from holdfast.core.route_plan import Refusal, RoutePlan
+from holdfast.core.whereabouts import CountryFinding
 
 TENANT = Tenant(1, "Acme", "US", 10, None)
 SUBSCRIBER = Subscriber(
@@ -25,23 +27,44 @@ EMERGENCY = EmergencyMatch(CallKind.EMERGENCY, "9911", "911", "US")
 READBACK = EmergencyMatch(CallKind.READBACK, "933", "933", "US")
 
 
-def trunk(trunk_id: int, group_id: int, *, emergency: bool = True) -> Trunk:
-    return Trunk(trunk_id, group_id, f"t{trunk_id}", "192.0.2.1", 5060, "udp", 1, 1, (), emergency, ordinary=True)
+def trunk(trunk_id: int, group_id: int, *, priority: int = 1, emergency: bool = True, **changes: object) -> Trunk:
+    usual = Trunk(
+        trunk_id, group_id, f"t{trunk_id}", "192.0.2.1", 5060, "udp", priority, 1, (), emergency, ordinary=True,
+        address="192.0.2.1",
+    )  # fmt: skip
+    return dataclasses.replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def network(trunks: tuple[Trunk, ...], pools: tuple[Pool, ...], *groups: TrunkGroup) -> Network:
+    """Every trunk's group is one of the platform's, unless `groups` says otherwise."""
+    own = {one.trunk_group_id: TrunkGroup(one.trunk_group_id, f"g{one.trunk_group_id}", one.emergency, ordinary=True)
+           for one in trunks}  # fmt: skip
+    return Network({**own, **{group.id: group for group in groups}}, trunks, pools)
 
 
 def pool(pool_id: int, group_id: int, *, tenant_id: int | None = None, country: str = "US") -> Pool:
     return Pool(pool_id, f"p{pool_id}", group_id, country, tenant_id, 3600, 600, 5)
 
 
-def facts(**changes: object) -> Facts:
-    usual = Facts(EMERGENCY, ALICE, owns_outbound_number=True, trunks=(trunk(1, 1), trunk(2, 2)), pools=(pool(1, 1),))
+TRUNKS = (trunk(1, 1), trunk(2, 2, priority=2))
+
+
+def facts(
+    trunks: tuple[Trunk, ...] = TRUNKS, pools: tuple[Pool, ...] | None = None, *groups: TrunkGroup, **changes: object
+) -> Facts:
+    known = network(trunks, (pool(1, 1),) if pools is None else pools, *groups)
+    usual = Facts(EMERGENCY, CountryFinding("US", "said so"), ALICE, known, owns_outbound_number=True)
     return dataclasses.replace(usual, **changes)  # type: ignore[arg-type]
 
 
 def test_a1_an_emergency_call_goes_to_the_emergency_trunks_in_their_order() -> None:
-    trunks = (trunk(3, 1), trunk(9, 3, emergency=False), trunk(1, 2))
-    decided = plan(facts(trunks=trunks))
-    assert decided == RoutePlan(CallKind.EMERGENCY, "911", (trunks[0], trunks[2]), (pool(1, 1),))
+    trunks = (trunk(1, 2, priority=7), trunk(9, 3, emergency=False), trunk(3, 1, priority=3))
+    decided = plan(facts(trunks))
+    assert isinstance(decided, RoutePlan)
+    assert (decided.kind, decided.sent) == (CallKind.EMERGENCY, "911")
+    assert decided.trunks == (trunks[2], trunks[0])
+    assert decided.pools == (pool(1, 1),)
+    assert [hop.request_uri for hop in decided.hops] == ["sip:911@192.0.2.1:5060"] * 2
 
 
 def test_a7_a_test_call_takes_its_number_from_the_pools_an_emergency_call_would_use() -> None:
@@ -78,7 +101,7 @@ def test_d4_neither_do_not_disturb_nor_a_forward_stops_a_call_for_help() -> None
 
 
 def test_an_emergency_call_without_any_emergency_trunk_is_refused() -> None:
-    refusal = plan(facts(trunks=(trunk(1, 1, emergency=False),)))
+    refusal = plan(facts((trunk(1, 1, emergency=False),)))
     assert isinstance(refusal, Refusal)
     assert (refusal.code, refusal.reason) == (503, "no_emergency_trunk")
 
@@ -98,7 +121,7 @@ def test_the_pools_stand_in_one_order_however_they_were_read(order: tuple[int, .
         pool(1, 1, tenant_id=1),
         pool(2, 1),
     )
-    decided = plan(facts(trunks=(trunk(1, 2), trunk(2, 1)), pools=tuple(pools[index] for index in order)))
+    decided = plan(facts((trunk(1, 2), trunk(2, 1, priority=2)), tuple(pools[index] for index in order)))
     assert isinstance(decided, RoutePlan)
     assert decided.pools == pools
 
@@ -111,7 +134,57 @@ def test_another_tenants_pool_and_another_carriers_are_never_used() -> None:
         assert decided.pools == expected
 
 
-_trunks = st.lists(st.builds(trunk, st.integers(1, 9), st.integers(1, 3), emergency=st.booleans()), max_size=5)
+def test_trunks_share_calls_by_their_weights_and_priority_comes_first() -> None:
+    trunks = (trunk(1, 1, weight=3), trunk(2, 1, weight=1), trunk(3, 1, priority=2, weight=1000))
+    first = [plan(facts(trunks, draw=f"call-{number}")).trunks for number in range(4000)]  # type: ignore[union-attr]
+    assert all(order[2] == trunks[2] for order in first)
+    share = sum(order[0] == trunks[0] for order in first) / len(first)
+    assert 0.72 < share < 0.78
+
+
+def test_a_trunk_that_answers_no_options_comes_last_but_is_not_left_out() -> None:
+    trunks = (trunk(1, 1, healthy=False), trunk(2, 1, priority=2), trunk(3, 1, priority=3))
+    decided = plan(facts(trunks))
+    assert isinstance(decided, RoutePlan)
+    assert decided.trunks == (trunks[1], trunks[2], trunks[0])
+    assert "OPTIONS" in next(step.because for step in decided.steps if step.topic == "trunk 3")
+
+
+def test_a_trunk_whose_name_was_never_resolved_comes_after_its_equals() -> None:
+    trunks = (trunk(1, 1, address=None), trunk(2, 1))
+    for number in range(20):
+        decided = plan(facts(trunks, draw=str(number)))
+        assert isinstance(decided, RoutePlan)
+        assert decided.trunks == (trunks[1], trunks[0])
+
+
+def test_a_pbx_is_never_asked_to_take_an_emergency_call() -> None:
+    pbx = TrunkGroup(2, "pbx", emergency=True, ordinary=False, tenant_id=1, pbx=True)
+    decided = plan(facts(TRUNKS, None, pbx))
+    assert isinstance(decided, RoutePlan)
+    assert decided.trunks == (TRUNKS[0],)
+
+
+def test_another_tenants_carrier_and_another_countrys_are_never_asked() -> None:
+    other = TrunkGroup(2, "other", emergency=True, ordinary=False, tenant_id=7)
+    danish = TrunkGroup(2, "danish", emergency=True, ordinary=False, country="DK")
+    for group in (other, danish):
+        decided = plan(facts(TRUNKS, None, group))
+        assert isinstance(decided, RoutePlan)
+        assert decided.trunks == (TRUNKS[0],)
+
+
+def test_the_tenants_own_carrier_is_the_last_way_out_of_the_direct_offer() -> None:
+    own = TrunkGroup(1, "own", emergency=True, ordinary=False, tenant_id=1)
+    decided = plan(facts(TRUNKS, None, own))
+    assert isinstance(decided, RoutePlan)
+    assert decided.trunks == (TRUNKS[1], TRUNKS[0])
+
+
+_trunks = st.lists(
+    st.builds(trunk, st.integers(1, 9), st.integers(1, 3), priority=st.integers(1, 3), healthy=st.booleans()),
+    max_size=5, unique_by=lambda one: one.id,
+)  # fmt: skip
 _pools = st.lists(
     st.builds(
         pool,
@@ -122,19 +195,36 @@ _pools = st.lists(
     ),
     max_size=6,
 )
+_groups = st.lists(
+    st.builds(
+        TrunkGroup, st.integers(1, 3), st.just("g"), emergency=st.booleans(), ordinary=st.just(value=False),
+        tenant_id=st.sampled_from([None, 1, 2]), country=st.sampled_from([None, "US", "CA"]),
+        screening=st.booleans(), pbx=st.booleans(),
+    ), max_size=3, unique_by=lambda one: one.id,
+)  # fmt: skip
 
 
 @given(
     trunks=_trunks,
     pools=_pools,
+    groups=_groups,
     owns=st.booleans(),
     caller=st.sampled_from([ALICE, STRANGER]),
     match=st.sampled_from([EMERGENCY, READBACK]),
 )
 def test_every_call_is_planned_or_refused_with_code_reason_and_text(
-    *, trunks: list[Trunk], pools: list[Pool], owns: bool, caller: Caller, match: EmergencyMatch
+    *,
+    trunks: list[Trunk],
+    pools: list[Pool],
+    groups: list[TrunkGroup],
+    owns: bool,
+    caller: Caller,
+    match: EmergencyMatch,
 ) -> None:
-    decided = plan(Facts(match, caller, owns, tuple(trunks), tuple(pools)))
+    asked = facts(tuple(trunks), tuple(pools), *groups, owns_outbound_number=owns, caller=caller, match=match)
+    decided = plan(asked)
+    known = asked.network.groups
+    tenant_id = caller.tenant.id if caller.tenant else None
     if isinstance(decided, Refusal):
         assert 400 <= decided.code < 600
         assert decided.reason
@@ -142,8 +232,17 @@ def test_every_call_is_planned_or_refused_with_code_reason_and_text(
         assert decided.text
         assert not set(decided.phrase + decided.text) & set('\r\n"')
         return
-    assert set(decided.trunks) <= set(trunks)
-    assert all(chosen.emergency for chosen in decided.trunks)
+    usable = {
+        one for one in trunks
+        if (known[one.trunk_group_id].emergency or known[one.trunk_group_id].screening)
+        and not known[one.trunk_group_id].pbx
+        and known[one.trunk_group_id].country in (None, "US")
+        and known[one.trunk_group_id].tenant_id in (None, tenant_id)
+    }  # fmt: skip
+    assert set(decided.trunks) == usable, "every trunk that could help is tried, and no other"
+    assert len(decided.trunks) == len(usable)
+    health = [hop.trunk.healthy for hop in decided.hops]
+    assert health == sorted(health, reverse=True)
     assert decided.trunks or match.kind is CallKind.READBACK
-    assert all(chosen.tenant_id in (None, caller.tenant and caller.tenant.id) for chosen in decided.pools)
+    assert all(chosen.tenant_id in (None, tenant_id) for chosen in decided.pools)
     assert {chosen.trunk_group_id for chosen in decided.pools} <= {chosen.trunk_group_id for chosen in decided.trunks}

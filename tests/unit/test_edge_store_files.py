@@ -92,7 +92,7 @@ def test_somebody_elses_database_is_left_as_it_is(path: Path) -> None:
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["edge.db"]
 
 
-@pytest.mark.parametrize("statement", ["update store set schema_version = 2", "delete from store"])
+@pytest.mark.parametrize("statement", ["update store set schema_version = 99", "delete from store"])
 def test_a_store_of_another_version_is_refused_and_kept(filled: Path, statement: str) -> None:
     with closing(connect(filled)) as connection:
         connection.execute(statement)
@@ -128,7 +128,7 @@ def _use(path: Path) -> None:
     with closing(connect(path)) as connection:
         store = EdgeStore(connection)
         store.info()
-        store.trunks()
+        store.pools()
         store.begin_call("call", CallKind.EMERGENCY, caller(1), (POOL,), clocks.now())
 
 
@@ -155,7 +155,7 @@ def test_a_store_that_another_process_keeps_locked_is_given_up_in_time(filled: P
         hog.execute("begin immediate")
         with pytest.raises(EdgeStoreUnavailable, match="locked"):
             store.begin_call("call", CallKind.EMERGENCY, caller(1), (POOL,), clocks.now())
-        assert store.trunks()  # readers never wait
+        assert store.pools()  # readers never wait
         hog.execute("rollback")
         assert store.begin_call("call", CallKind.EMERGENCY, caller(1), (POOL,), clocks.now())
 

@@ -59,6 +59,9 @@ class Uplink:
     async def erase_ended_leases(self) -> int:
         return 0
 
+    async def erase_expired_references(self) -> int:
+        return 0
+
     async def ship(self, node_id: int, store_id: str, entries: Sequence[dict[str, Any]]) -> int:
         assert (node_id, len(store_id)) == (1, 32)
         for entry in entries:
@@ -161,7 +164,7 @@ def test_a_standby_that_lags_behind_is_not_believed(tmp_path: Path) -> None:
     one_round(path, uplink)
     connection = connect(path)
     connection.execute("update store set revision = 100")
-    connection.execute("insert into tenant values (1, 'Acme', 'US', 1, null)")
+    connection.execute("insert into tenant (id, name, country, max_emergency_calls) values (1, 'Acme', 'US', 1)")
     connection.close()
     uplink.standby = True
     with pytest.raises(DatabaseUnavailable, match="standby"):

@@ -160,7 +160,7 @@ def _supply(replica: Replica, store: edge_store.EdgeStore) -> Iterator[Finding]:
     counts = replica.count_pools()
     if not counts:
         yield fail("pools", "there are no pools, so no callback number can be lent", "'holdfast pool create'")
-    if not any(trunk.emergency for trunk in store.trunks()):
+    if not any(trunk.emergency for trunk in store.network(clock.now()).trunks):
         yield fail("pools", "the edge store knows no trunk for emergency calls", "'holdfast trunk create'")
     for pool in counts:
         wanted = f"{pool.idle} idle of {pool.target_idle} wanted"

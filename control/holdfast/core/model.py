@@ -1,6 +1,7 @@
 """The values that calls are decided on. Frozen; numbers are E.164 with a leading +; times are UTC seconds."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from holdfast.core.headers import uri_host
@@ -77,6 +78,21 @@ class Site:
     country: str | None
     policy_id: int | None
     security_desk: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The location policy that applies to the caller, and whose it is: "user", "site" or "tenant" (L2)."""
+
+    id: int
+    name: str
+    whose: str
+    usage: str | None = None
+    notification_uri: str | None = None
+    conference_uri: str | None = None
+    conference_mode: str | None = None
+    #: what else is dialled for an emergency number → the number that is meant
+    masks: Mapping[str, str] = field(default_factory=dict)
 
 
 class LocationMethod(StrEnum):
@@ -172,6 +188,18 @@ class Pool:
     site_id: int | None = None
     #: ELIN: for callers at this location alone (L7)
     location_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The trunk groups, by id, and the trunks and pools of one provisioning revision."""
+
+    groups: Mapping[int, TrunkGroup]
+    trunks: tuple[Trunk, ...]
+    pools: tuple[Pool, ...]
+    #: whether any tenant has network elements, and the prefix lengths of their subnets
+    has_elements: bool = False
+    subnet_lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from holdfast import metrics
 from holdfast.edge.outbox import Backlog
 from holdfast.edge.replica import PoolCount
-from holdfast.edge.store import StoreInfo
+from holdfast.edge.store_reads import StoreInfo
 
 
 class Gauges:

@@ -16,27 +16,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.core import lease as rules
-from holdfast.core.headers import is_address
 from holdfast.core.lease import Lease, LeaseState, Moment
-from holdfast.core.model import Caller, CallKind, Pool, Subscriber, Tenant, Trunk
+from holdfast.core.model import Caller, CallKind, Pool
 from holdfast.edge.store_file import BUSY_TIMEOUT_S, committed
 from holdfast.edge.store_file import connect as connect
-from holdfast.errors import EdgeStoreUnavailable
+from holdfast.edge.store_reads import ProvisionedStore
+from holdfast.errors import EdgeStoreUnavailable, TooManyCalls
 
 #: How soon a process that found the writer lock taken asks for it again, in seconds; a transaction takes about as long.
 ASK_AGAIN_S = (0.0003, 0.0015)
-
-
-@dataclass(frozen=True, slots=True)
-class StoreInfo:
-    """Which file this is and how much of the provisioning it holds."""
-
-    store_id: str
-    node_id: int | None
-    revision: int
-    caught_up: bool
-    shipped_seq: int
-    network_version: int
+#: What other nodes said of their calls counts for so long, in seconds; then they cannot be heard, and only ours count.
+HEARD_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +40,20 @@ class OpenCall:
     started_at: float
 
 
-class EdgeStore:
-    """What the routing code asks of the store. Raises EdgeStoreUnavailable; the caller then relays without it."""
+@dataclass(frozen=True, slots=True)
+class CallLimit:
+    """How many calls of a kind a tenant may have at once (A9).
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+    `counted_since`, in UTC seconds: when this Kamailio started. Calls before that ended with its predecessor, as far as
+    anybody can tell; what is still lent for them stays lent.
+    """
+
+    most: int
+    counted_since: float
+
+
+class EdgeStore(ProvisionedStore):
+    """What the routing code asks of the store. Raises EdgeStoreUnavailable; the caller then relays without it."""
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -82,55 +81,6 @@ class EdgeStore:
         finally:
             self._db.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
 
-    def _rows(self, query: str, parameters: tuple[object, ...] = ()) -> list[sqlite3.Row]:
-        try:
-            return self._db.execute(query, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise EdgeStoreUnavailable(f"edge store: {error}") from error
-
-    # Provisioning
-
-    def info(self) -> StoreInfo:
-        row = self._rows("select store_id, node_id, revision, caught_up, shipped_seq, network_version from store")[0]
-        return StoreInfo(row[0], row[1], row[2], bool(row[3]), row[4], row[5])
-
-    def written_elsewhere(self) -> int:
-        """A number that changes whenever another process has written to the store; cheaper than any look."""
-        return int(self._rows("pragma data_version")[0][0])
-
-    def subscriber(self, username: str, realm: str) -> Subscriber | None:
-        return _one(self._rows("select * from subscriber where username = ? and realm = ?", (username, realm)))
-
-    def subscriber_by_number(self, number: str) -> Subscriber | None:
-        return _one(self._rows("select * from subscriber where number = ?", (number,)))
-
-    def tenant(self, tenant_id: int) -> Tenant | None:
-        rows = self._rows("select * from tenant where id = ?", (tenant_id,))
-        return Tenant(**dict(rows[0])) if rows else None
-
-    def owns_outbound_number(self, tenant_id: int) -> bool:
-        """A5: whether the tenant has at least one platform number enabled for outbound calls."""
-        query = "select 1 from platform_number where tenant_id = ? and outbound_enabled = 1 limit 1"
-        return bool(self._rows(query, (tenant_id,)))
-
-    def trunks(self) -> tuple[Trunk, ...]:
-        """Every enabled trunk, in the order they are tried; last those whose host name was never resolved."""
-        rows = self._rows(
-            """select t.id, t.trunk_group_id, t.name, t.host, t.port, t.transport, t.priority, t.weight,
-                      t.source_addresses, g.emergency, g.ordinary, a.address
-               from trunk t join trunk_group g on g.id = t.trunk_group_id
-                            left join trunk_address a on a.host = t.host
-               where t.enabled = 1 order by t.priority, t.weight desc, t.id"""
-        )
-        trunks = (_trunk(row) for row in rows)
-        return tuple(sorted(trunks, key=lambda trunk: trunk.address is None))
-
-    def pools(self) -> tuple[Pool, ...]:
-        return tuple(Pool(**dict(row)) for row in self._rows("select * from pool order by id"))
-
-    def is_pool_number(self, number: str) -> bool:
-        return bool(self._rows("select 1 from pool_number where number = ?", (number,)))
-
     # Leases and calls
 
     def leases(self, now: Moment) -> tuple[Lease, ...]:
@@ -141,8 +91,13 @@ class EdgeStore:
         found = self._leases("l.number = ?", (number,), now)
         return tuple(lease for lease in found if rules.state(lease, now) is not LeaseState.OVER)
 
+    def numbers_held_by(self, caller_key: str, now: Moment) -> tuple[str, ...]:
+        """The callback numbers that this caller's live leases are on."""
+        held = self._leases("l.caller_key = ?", (caller_key,), now)
+        return tuple(lease.number for lease in held if rules.state(lease, now) is LeaseState.LIVE)
+
     def open_calls(self) -> tuple[OpenCall, ...]:
-        rows = self._rows(
+        rows = self.rows(
             "select call_id, lease_id, kind, tenant_id, started_at from emergency_call order by started_at"
         )
         return tuple(OpenCall(row[0], row[1], CallKind(row[2]), row[3], row[4]) for row in rows)
@@ -150,7 +105,7 @@ class EdgeStore:
     def _leases(self, condition: str, parameters: tuple[object, ...], now: Moment) -> tuple[Lease, ...]:
         # A call whose end nobody saw counts as in progress for MAX_CALL_S (see core.lease) by both clocks: a wall clock
         # that is set forward ends no call. The lease was last marked when its call began, or not long before.
-        rows = self._rows(
+        rows = self.rows(
             f"""select l.*, (select count(*) from emergency_call c
                              where c.lease_id = l.id
                                and (c.started_at > ? or (l.boot_id = ? and l.boottime_s > ?))) as calls
@@ -160,11 +115,21 @@ class EdgeStore:
         return tuple(Lease(**{**dict(row), "shared": bool(row["shared"])}) for row in rows)
 
     def begin_call(
-        self, call_id: str, kind: CallKind, caller: Caller, pools: tuple[Pool, ...], now: Moment
+        self,
+        call_id: str,
+        kind: CallKind,
+        caller: Caller,
+        pools: tuple[Pool, ...],
+        now: Moment,
+        *,
+        limit: CallLimit | None = None,
+        decision: Mapping[str, object] | None = None,
     ) -> Lease | None:
         """Lend the caller a callback number and open the call, durably. `pools` in the order they may be used.
 
         None when no pool has a number to lend: the call goes on with the caller's own number, and the journal says so.
+        `decision` is journalled with the call. TooManyCalls, and nothing is changed: the caller's tenant has as many in
+        progress as it may have.
         """
         tenant_id = caller.tenant.id if caller.tenant else None
         with self._transaction():
@@ -174,12 +139,14 @@ class EdgeStore:
             already = self._leases(of_call, (caller.caller_key, call_id), now)
             if already:
                 return already[0]
+            if limit is not None and tenant_id is not None and not self._is_open(call_id, kind):
+                self._refuse_beyond(limit, tenant_id, kind, now)
             lease = self._renew(caller, pools, now) or self._lend(caller, pools, now)
             if lease is None:
-                if self._open(call_id, kind, None, None, tenant_id, now):
+                if self._open(call_id, kind, None, None, tenant_id, now, decision):
                     self.write_journal("alarm", {"name": "pool_empty", "tenant_id": tenant_id}, now)
                 return None
-            self._open(call_id, kind, lease.id, lease.number, tenant_id, now)
+            self._open(call_id, kind, lease.id, lease.number, tenant_id, now, decision)
             return self._leases("l.id = ?", (lease.id,), now)[0]
 
     def begin_callback(self, call_id: str, number: str, now: Moment) -> tuple[Lease, ...]:
@@ -196,10 +163,10 @@ class EdgeStore:
 
     def end_call(self, call_id: str, now: Moment, *, reason: str) -> bool:
         """Close a call, however it ended, and restart its lease's window (N2). False: it was not open."""
-        if not self._rows("select 1 from emergency_call where call_id = ? limit 1", (call_id,)):
+        if not self.rows("select 1 from emergency_call where call_id = ? limit 1", (call_id,)):
             return False
         with self._transaction():
-            rows = self._rows("delete from emergency_call where call_id = ? returning *", (call_id,))
+            rows = self.rows("delete from emergency_call where call_id = ? returning *", (call_id,))
             for row in rows:
                 details = {"call_id": call_id, "kind": row["kind"], "lease_id": row["lease_id"], "reason": reason,
                            "tenant_id": row["tenant_id"], "started_at": row["started_at"]}  # fmt: skip
@@ -213,7 +180,31 @@ class EdgeStore:
         with self._transaction():
             self.write_journal(kind, payload, now)
 
+    def calls_in_progress(self, counted_since: float) -> dict[tuple[int, str], int]:
+        """Emergency and test calls in progress here, by tenant and kind (see CallLimit)."""
+        rows = self.rows(
+            """select tenant_id, kind, count(*) from emergency_call
+               where tenant_id is not null and kind <> 'callback' and started_at >= ? group by tenant_id, kind""",
+            (counted_since,),
+        )
+        return {(row[0], row[1]): row[2] for row in rows}
+
     # Steps of a transaction
+
+    def _is_open(self, call_id: str, kind: CallKind) -> bool:
+        return bool(self.rows("select 1 from emergency_call where call_id = ? and kind = ?", (call_id, kind.value)))
+
+    def _refuse_beyond(self, limit: CallLimit, tenant_id: int, kind: CallKind, now: Moment) -> None:
+        """TooManyCalls if the tenant's calls here and on other nodes, as last heard of, are as many as may be (A9)."""
+        [row] = self.rows(
+            """select (select count(*) from emergency_call where tenant_id = ?1 and kind = ?2 and started_at >= ?3),
+                      (select calls from calls_elsewhere
+                       where tenant_id = ?1 and kind = ?2 and abs(?4 - reported_at) < ?5)""",
+            (tenant_id, kind.value, limit.counted_since, now.wall_s, HEARD_WITHIN_S),
+        )
+        in_progress = row[0] + (row[1] or 0)
+        if in_progress >= limit.most:
+            raise TooManyCalls(f"{in_progress} calls are in progress, {limit.most} may be")
 
     def _renew(self, caller: Caller, pools: tuple[Pool, ...], now: Moment) -> Lease | None:
         """Same caller and pool: same number, while it is live or rests, and while calls to it still come here."""
@@ -243,7 +234,7 @@ class EdgeStore:
         return None
 
     def _idle_number(self, pool: Pool, node_id: int, now: Moment) -> str | None:
-        rows = self._rows(
+        rows = self.rows(
             """select s.number from number_state s cross join pool_number p on p.number = s.number
                where p.pool_id = ? and p.owner_node_id = ? and p.shared = 0 and s.rested_until <= ?
                  and not exists (select 1 from lease l where l.number = s.number)
@@ -263,7 +254,7 @@ class EdgeStore:
     def _lapsing(self, pool: Pool, node_id: int, now: Moment) -> Lease | None:
         """The lease of this pool that is nearest its end (or furthest past it), live ones left aside."""
         # SQLite looks through a pool of thousands for the few that are furthest on; core.lease decides about these.
-        rows = self._rows(
+        rows = self.rows(
             """select l.id from lease l join pool_number p on p.number = l.number
                where l.shared = 0 and p.pool_id = ?1 and p.owner_node_id = ?2 and p.shared = 0
                  and ?3 - l.marked_at >= l.window_s
@@ -280,7 +271,7 @@ class EdgeStore:
 
     def _shared_number(self, pool: Pool, _node_id: int, _now: Moment) -> str | None:
         """The shared number that the fewest callers hold."""
-        rows = self._rows(
+        rows = self.rows(
             """select p.number from pool_number p left join lease l on l.number = p.number
                where p.pool_id = ? and p.shared = 1 group by p.number order by count(l.id), p.number limit 1""",
             (pool.id,),
@@ -289,7 +280,7 @@ class EdgeStore:
 
     def _insert(self, caller: Caller, pool: Pool, number: str, now: Moment, *, shared: bool) -> Lease:
         # What still stands under this caller or number is over, or a resting lease that gives way.
-        gone = self._rows(
+        gone = self.rows(
             "delete from lease where (caller_key = ? and pool_id = ?) or (number = ? and not ?) returning id, number",
             (caller.caller_key, pool.id, number, shared),
         )
@@ -312,7 +303,7 @@ class EdgeStore:
 
     def _mark(self, lease_id: str, now: Moment, *, ended: bool) -> None:
         """Restart the window now, in both clocks; a clock that stands behind the last mark does not shorten it."""
-        rows = self._rows(
+        rows = self.rows(
             """update lease set marked_at = max(marked_at, ?1), boot_id = ?2, boottime_s = ?3,
                                 last_end_at = case when ?4 then max(ifnull(last_end_at, 0), ?1) else last_end_at end
                where id = ?5 returning *""",
@@ -322,17 +313,24 @@ class EdgeStore:
             self.write_journal("lease", dict(row), now)
 
     def _open(
-        self, call_id: str, kind: CallKind, lease_id: str | None, number: str | None, tenant_id: int | None, now: Moment
+        self,
+        call_id: str,
+        kind: CallKind,
+        lease_id: str | None,
+        number: str | None,
+        tenant_id: int | None,
+        now: Moment,
+        decision: Mapping[str, object] | None = None,
     ) -> bool:
         """False: it was open already."""
-        opened = self._rows(
+        opened = self.rows(
             "insert or ignore into emergency_call (call_id, lease_id, kind, tenant_id, started_at)"
             " values (?, ?, ?, ?, ?) returning call_id",
             (call_id, lease_id, kind.value, tenant_id, now.wall_s),
         )
         if opened:
             details = {"call_id": call_id, "kind": kind.value, "tenant_id": tenant_id, "lease_id": lease_id,
-                       "number": number}  # fmt: skip
+                       "number": number, **(decision or {})}  # fmt: skip
             self.write_journal("call_started", details, now)
         return bool(opened)
 
@@ -352,25 +350,3 @@ def _lease_row(lease: Lease) -> dict[str, object]:
     row = dataclasses.asdict(lease)
     del row["calls"]  # counted, not stored
     return {**row, "shared": int(lease.shared)}
-
-
-def _one(rows: list[sqlite3.Row]) -> Subscriber | None:
-    if not rows:
-        return None
-    row = dict(rows[0])
-    for flag in ("outbound_enabled", "inbound_enabled", "do_not_disturb"):
-        row[flag] = bool(row[flag])
-    return Subscriber(**row)
-
-
-def _trunk(row: sqlite3.Row) -> Trunk:
-    values = dict(row)
-    return Trunk(
-        **{
-            **values,
-            "source_addresses": tuple(json.loads(values["source_addresses"])),
-            "emergency": bool(values["emergency"]),
-            "ordinary": bool(values["ordinary"]),
-            "address": values["address"] or (values["host"] if is_address(values["host"]) else None),
-        }
-    )

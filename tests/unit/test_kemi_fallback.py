@@ -6,7 +6,7 @@ import string
 
 import pytest
 
-from holdfast.core.country import PLANS
+from holdfast.core.country import PLANS, SERVED
 from holdfast.core.model import CallKind
 from holdfast.core.numbers import dialled_from_uri, match_emergency, native_patterns
 from unit.ksr_double import CONFIGURATION
@@ -27,13 +27,37 @@ def test_the_native_fallback_asks_by_these_patterns() -> None:
 
 
 def is_call_for_help(uri: str) -> bool:
-    matches = (match_emergency(dialled_from_uri(uri), country) for country in PLANS)
+    matches = (match_emergency(dialled_from_uri(uri), country) for country in SERVED)
     return any(match and match.kind is CallKind.EMERGENCY for match in matches)
 
 
+def test_n1_the_native_fallback_sends_what_the_table_says_in_the_country_of_the_node() -> None:
+    """The route sends the last three digits; where the table says something else, a line does, and nowhere else."""
+    route = CONFIGURATION.read_text(encoding="utf-8")
+    different: dict[tuple[str, str], list[str]] = {}
+    for country in sorted(SERVED):
+        for dialled, sent in PLANS[country].emergency.items():
+            if dialled[-3:] != sent:
+                different.setdefault((dialled, sent), []).append(country)
+    for (dialled, sent), countries in different.items():
+        where = f'$var(digits) == "{dialled}" && $var(country) =~ "^({"|".join(countries)})$"'
+        assert f'if ({where}) {{ $var(digits) = "{sent}"; }}' in route
+    assert route.count(' $var(digits) == "') + route.count('($var(digits) == "') == len(different)
+
+
+def test_n1_the_native_fallback_sends_the_service_urn_as_the_number_of_the_country_of_the_node() -> None:
+    route = CONFIGURATION.read_text(encoding="utf-8")
+    assert '$var(digits) = "911";' in route
+    for country in SERVED:
+        found = match_emergency("urn:service:sos", country)
+        assert found is not None
+        line = f'if ($var(country) == "{country}") {{ $var(digits) = "{found.sent}"; }}'
+        assert (line in route) is (found.sent != "911")
+
+
 def test_n1_the_native_fallback_misses_no_emergency_number() -> None:
-    prefixes = ("", "+", *(f"+{code}" for code in sorted({plan.calling_code for plan in PLANS.values()})))
-    numbers = {number for plan in PLANS.values() for number in plan.emergency}
+    prefixes = ("", "+", *(f"+{code}" for code in sorted({PLANS[country].calling_code for country in SERVED})))
+    numbers = {number for country in SERVED for number in PLANS[country].emergency}
     missed = [
         prefix + number
         for prefix in prefixes

@@ -807,6 +807,51 @@ begin
 end
 $$;
 
+-- O1: a number's calls go to the carrier that owns it, so it must be one that can take them, and nobody else's.
+create function refuse_unfit_carrier(p_number e164, p_tenant_id integer, p_group_id integer) returns void
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+declare
+    carrier trunk_group;
+    reason  text;
+begin
+    select * into carrier from trunk_group where id = p_group_id;
+    reason := case
+        when carrier.tenant_id <> p_tenant_id then 'is another tenant''s own carrier'
+        when carrier.pbx then 'is a PBX, which owns no numbers'
+        when not carrier.emergency then 'carries no emergency calls'
+    end;
+    if reason is not null then
+        raise exception '% cannot be a number of trunk group %, which %', p_number, carrier.name, reason
+            using errcode = 'HF001', constraint = 'carrier_serves_number',
+                  hint = 'name the carrier''s group that was made with --emergency, or none';
+    end if;
+end
+$$;
+
+create function check_carriers_of_numbers() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+begin
+    -- one look for each carrier: imports bring 100 000 numbers at once
+    perform refuse_unfit_carrier(n.number, n.tenant_id, n.trunk_group_id)
+    from (select distinct on (tenant_id, trunk_group_id) number, tenant_id, trunk_group_id
+          from added where trunk_group_id is not null order by tenant_id, trunk_group_id, number) n;
+    return null;
+end
+$$;
+
+create function check_numbers_of_carrier() returns trigger
+    language plpgsql security definer set search_path = holdfast, pg_temp
+as $$
+begin
+    perform refuse_unfit_carrier(n.number, n.tenant_id, new.id)
+    from (select distinct on (tenant_id) number, tenant_id
+          from platform_number where trunk_group_id = new.id order by tenant_id, number) n;
+    return null;
+end
+$$;
+
 -- a PSAP that was found for another address, or in another way, serves nobody
 create function forget_psaps() returns trigger
     language plpgsql security definer set search_path = holdfast, pg_temp
@@ -1013,6 +1058,12 @@ create trigger carrier_decides_address before update on location
         is distinct from
         (new.civic, new.latitude, new.longitude, new.country, new.validation, new.provider_location_id)
     ) execute function refuse_address_against_carrier();
+create trigger carrier_fits_on_insert after insert on platform_number referencing new table as added
+    for each statement execute function check_carriers_of_numbers();
+create trigger carrier_fits_on_update after update on platform_number referencing new table as added
+    for each statement execute function check_carriers_of_numbers();
+create trigger numbers_fit_carrier after update of tenant_id, emergency, pbx on trunk_group
+    for each row execute function check_numbers_of_carrier();
 create trigger forget_psaps after update on location
     for each row when (
         (old.civic, old.latitude, old.longitude, old.country)

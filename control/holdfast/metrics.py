@@ -49,6 +49,14 @@ numbers_claimed = Counter("holdfast_numbers_claimed_total", "Numbers claimed for
 trunk_names_unresolved = Gauge(
     "holdfast_trunk_names_unresolved", "Host names of enabled trunks that DNS has never given an address for."
 )
+trunk_up = Gauge(
+    "holdfast_trunk_up",
+    "Whether a trunk answers OPTIONS: 1 up, 0 down (it is tried last), NaN not known (it counts as healthy).",
+    ["trunk"],
+)
+trunk_transitions = Counter(
+    "holdfast_trunk_transitions_total", "Changes of a trunk's health, by the state it came to.", ["trunk", "state"]
+)
 leases_erased = Counter("holdfast_leases_erased_total", "Leases erased after their window and rest were over.")
 calls_presumed_ended = Counter(
     "holdfast_calls_presumed_ended_total", "Calls closed because nobody saw their end within the longest call's time."

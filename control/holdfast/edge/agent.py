@@ -1,8 +1,8 @@
 """The edge agent: brings provisioning down, ships the journal up, keeps idle numbers at hand. No call waits for it.
 
-Three tasks share one edge store. `_keep_house` needs nothing but the store, `_keep_addresses` needs DNS;
-`_keep_in_touch` needs PostgreSQL and begins again from the connection whenever it is lost. Each round finds out anew
-what is to be done, so a round that was cut off anywhere, by whatever, is made good by the next.
+Four tasks share one edge store. `_keep_house` needs nothing but the store, `_keep_addresses` DNS, `_keep_health` the
+trunks; `_keep_in_touch` needs PostgreSQL and begins again from the connection whenever it is lost. Each round finds out
+anew what is to be done, so a round that was cut off anywhere, by whatever, is made good by the next.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import time
 from holdfast import metrics
 from holdfast.edge.follow import Follower
 from holdfast.edge.gauges import Gauges
+from holdfast.edge.health import TrunkWatch, pause_s
 from holdfast.edge.keeper import OpenStore, StoreBusyError, StoreKeeper, StoreReplacedError, sole_agent
 from holdfast.edge.resolver import resolve_trunks
 from holdfast.edge.uplink import StatementRefusedError, Uplink
@@ -75,6 +76,7 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_house())
                 tasks.create_task(self._keep_addresses())
+                tasks.create_task(self._keep_health())
                 tasks.create_task(self._keep_in_touch())
         finally:
             metrics.agent_up.set(0)
@@ -118,6 +120,19 @@ class Agent:
             except (EdgeStoreUnavailable, sqlite3.Error) as error:
                 complaint.about(str(error))
             await asyncio.sleep(RESOLVE_EVERY_S)
+
+    async def _keep_health(self) -> None:
+        complaint = _Complaint("every trunk can be asked whether it lives")
+        watch = TrunkWatch(self._keeper, self._settings.sip.address)
+        while self._settings.agent.asks_trunks:
+            try:
+                if unasked := await watch.round():
+                    complaint.about(f"trunks that cannot be asked whether they live: {'; '.join(sorted(unasked))}")
+                else:
+                    complaint.over()
+            except EdgeStoreUnavailable as error:
+                complaint.about(error)
+            await asyncio.sleep(pause_s(self._settings.agent.options_every_s))
 
     # With PostgreSQL
 

@@ -176,3 +176,4 @@ ring_s = 10
 metrics_port = {self.agent_metrics_port}
 poll_s = 1.0
 """
+options_every_s = 0

@@ -182,6 +182,9 @@ _tables = [field.name for field in dataclasses.fields(Settings) if field.name !=
 _keys = ["name", "state_dir", "dsn", "address", "port", "workers", "sip_port", "poll_s", "language", "x", ""]
 _documents = st.dictionaries(
     st.sampled_from([*_tables, "other"]),
+        (NODE + "[agent]\noptions_every_s = -1\n", "agent.options_every_s", "0 for never"),
+        (NODE + "[agent]\noptions_every_s = nan\n", "agent.options_every_s", "0 for never"),
+        (NODE + "[agent]\noptions_every_s = 60.1\n", "agent.options_every_s", "0 to ask no trunk"),
     _values | st.dictionaries(st.sampled_from(_keys), _values, max_size=4),
     max_size=4,
 )

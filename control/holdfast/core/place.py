@@ -19,7 +19,6 @@ CIVIC_EXTENSIONS = ("PN", "MP", "STP", "HNP")
 #: RFC 4776 §3.3 gives a civic element one octet for its length.
 MAX_CIVIC_TEXT = 255
 _CANONICAL = MappingProxyType({name.lower(): name for name in (*CIVIC_ELEMENTS, *CIVIC_EXTENSIONS)})
-_ORDER = MappingProxyType({name: place for place, name in enumerate(_CANONICAL.values())})
 _COUNTRY = re.compile("[A-Z]{2}")
 #: What XML 1.0 §2.2 does not allow, and the other control characters, the line ends and direction marks with them.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -48,6 +47,13 @@ _CONFIRMED = frozenset({"lis", "assist"})
 def measured(method: str) -> bool:
     """Whether a method (RFC 4119 §2.2.3) says that a machine determined the place; unknown ones do not."""
     return method.strip().lower() in _MEASURED | _CONFIRMED
+
+
+def confidence_percent(value: float) -> float:
+    """A confidence that may stand in a document. InputError for 0, 100 and beyond, which RFC 7459 §7 excludes."""
+    if not 0.01 <= value <= 99.99:
+        raise InputError(f"a confidence of {value} is not between 0 and 100 per cent")
+    return value
 
 
 class ShapeKind(StrEnum):
@@ -113,9 +119,8 @@ class Shape:
     def __post_init__(self) -> None:
         self._check_positions()
         self._check_measures()
-        confidence = self.confidence_percent
-        if confidence is not None and not 0 < confidence < 100:
-            raise InputError(f"a confidence of {confidence} is not between 0 and 100 per cent")
+        if self.confidence_percent is not None:
+            confidence_percent(self.confidence_percent)
 
     def _check_positions(self) -> None:
         dimensions = {len(position) for position in self.positions}
@@ -223,6 +228,11 @@ class Place:
         return not self.civic and self.shape is None
 
 
+def civic_element(name: str) -> str | None:
+    """The name of a civic element as the schema spells it, from any spelling; None when there is no such element."""
+    return _CANONICAL.get(name.lower())
+
+
 def civic_from_mapping(mapping: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """A civic address in order, white space made single and what is empty left out. Names in any case.
 
@@ -230,7 +240,7 @@ def civic_from_mapping(mapping: Mapping[str, str]) -> tuple[tuple[str, str], ...
     """
     found: dict[str, str] = {}
     for given, text in mapping.items():
-        name = _CANONICAL.get(given.lower())
+        name = civic_element(given)
         if name is None:
             raise InputError(
                 f"{given[:40]!r} is no element of a civic address",
@@ -239,7 +249,12 @@ def civic_from_mapping(mapping: Mapping[str, str]) -> tuple[tuple[str, str], ...
         if name in found:
             raise InputError(f"the civic address has two {name}")
         found[name] = civic_text(name, text)
-    return tuple(sorted(((name, text) for name, text in found.items() if text), key=lambda one: _ORDER[one[0]]))
+    return civic_in_order(found)
+
+
+def civic_in_order(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Elements and their texts as the schema orders them, without the empty ones; names as it spells them."""
+    return tuple((name, found[name]) for name in _CANONICAL.values() if found.get(name))
 
 
 def civic_text(name: str, text: str) -> str:

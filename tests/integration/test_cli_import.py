@@ -87,7 +87,8 @@ def test_users_are_imported_with_everything_a_column_can_say(holdfast: Command, 
     assert {**alice, "id": 0} == {
         "id": 0, "tenant": "acme", "username": "alice", "realm": "example.com", "display_name": 'Alice "Al", née Zoë',
         "number": "+12025550100", "country": "PR", "outbound_enabled": True, "inbound_enabled": False,
-        "do_not_disturb": True, "forward_to": "+12025550155",
+        "do_not_disturb": True, "forward_to": "+12025550155", "site": None, "policy": None, "location": None,
+        "common_area": False, "pbx": False,
     }  # fmt: skip
     assert holdfast.json("user", "show", "bob", "--realm", "other.example")["tenant"] == "other"
     # a password is taken as it stands, spaces and all

@@ -41,8 +41,8 @@ def provision(holdfast: Command) -> None:
 def test_everything_that_is_provisioned_is_listed_for_programs(provisioned: Command) -> None:
     (tenant,) = provisioned.json("tenant", "list")
     assert tenant == {
-        "id": 1, "name": "acme", "country": "US", "max_emergency_calls": 10, "security_desk": None, "users": 1,
-        "numbers": 11,
+        "id": 1, "name": "acme", "country": "US", "max_emergency_calls": 10, "max_test_calls": 10,
+        "country_required": False, "policy": None, "security_desk": None, "users": 1, "numbers": 11,
     }  # fmt: skip
     assert provisioned.json("tenant", "show", "acme") == tenant
     (user,) = provisioned.json("user", "list", "--tenant", "acme")

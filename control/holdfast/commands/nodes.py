@@ -5,8 +5,9 @@ import click
 from holdfast.commands import context as common
 from holdfast.commands.context import Context, json_option, pass_context
 from holdfast.commands.output import show_list, show_one
+from holdfast.commands.trunks import trunk_that_leads_to
 from holdfast.errors import InputError
-from holdfast.plane import provisioning, values
+from holdfast.plane import provisioning, trunk_groups, values
 
 
 @click.group()
@@ -24,9 +25,17 @@ def create_node(context: Context, name: str | None, address: str | None, port: i
     settings = context.settings
     name = name or values.node_name(settings.node.name)
     address = address or settings.sip.address
+    port = port or settings.sip.port
     with context.connection() as connection:
-        provisioning.create_node(connection, name, address, port or settings.sip.port)
-    click.echo(f"node {name} created at {address} port {port or settings.sip.port}")
+        # a host that is an address is looked at by the database
+        loop = trunk_that_leads_to(trunk_groups.trunks(connection), address, port)
+        if loop is not None:
+            raise InputError(
+                f"node {name} would be where trunk {loop.name} leads ({loop.host}): its calls would come back to us",
+                mend="correct the node's address and port, or the trunk with 'holdfast trunk set'",
+            )
+        provisioning.create_node(connection, name, address, port)
+    click.echo(f"node {name} created at {address} port {port}")
 
 
 @node.command("list")

@@ -9,7 +9,7 @@ from holdfast.commands.context import Context, json_option, pass_context
 from holdfast.commands.importing import run_import
 from holdfast.commands.output import show_json, show_list
 from holdfast.errors import InputError
-from holdfast.plane import imports, numbers, provisioning, values
+from holdfast.plane import country_rules, imports, numbers, provisioning, values
 
 _limit_option = click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 
@@ -78,8 +78,10 @@ def pool() -> None:
 @pool.command("create")
 @click.argument("name", type=common.NAME)
 @click.option("--trunk-group", required=True, help="Whose carrier delivers the callbacks; made with --emergency.")
-@click.option("--country", type=common.COUNTRY, required=True)
+@click.option("--country", type=common.Value("country", country_rules.country), required=True)
 @click.option("--tenant", help="Only for this tenant; by default for all.")
+@click.option("--site", help="Only for callers at this site of the tenant.")
+@click.option("--location", help="Only for callers at this location of the tenant, told by the number (ELIN, L7).")
 @click.option("--window-s", type=click.IntRange(min=3600), help="How long a number stays its caller's; 3600 s.")
 @click.option("--rest-s", type=click.IntRange(min=0), help="How long it then rests; 3600 s by default.")
 @click.option("--target-idle", type=click.IntRange(0, 100_000), help="Idle numbers each node keeps; 10 by default.")
@@ -92,6 +94,30 @@ def create(
         columns = common.given(name=name, country=country, **options)
         provisioning.create_pool(connection, trunk_group, tenant, columns)
     click.echo(f"pool {name} created; give it numbers with 'holdfast pool add-numbers'")
+
+
+@pool.command("set")
+@click.argument("name", metavar="POOL")
+@click.option("--site", help="Only for callers at this site of the pool's tenant.")
+@click.option("--no-site", is_flag=True, help="For callers at every site.")
+@click.option(
+    "--location", help="Only for callers at this location of the pool's tenant, told by the number (ELIN, L7)."
+)
+@click.option("--no-location", is_flag=True, help="For callers at every location.")
+@click.option("--window-s", type=click.IntRange(min=3600), help="How long a number stays its caller's.")
+@click.option("--rest-s", type=click.IntRange(min=0), help="How long it then rests.")
+@click.option("--target-idle", type=click.IntRange(0, 100_000), help="Idle numbers each node keeps.")
+@pass_context
+def change_pool(context: Context, /, name: str, no_site: bool, no_location: bool, **options: object) -> None:
+    """Change a pool. Numbers that are lent keep the terms on which they were.
+
+    Its carrier, country and tenant stay: a number that is lent would be called
+    back over another carrier. Make another pool for those.
+    """
+    columns = common.changes({"site": no_site, "location": no_location}, **options)
+    with context.connection() as connection:
+        provisioning.change_pool(connection, name, columns)
+    click.echo(f"pool {name} changed")
 
 
 @pool.command("add-numbers")

@@ -2,9 +2,15 @@
 
 import click
 
-from holdfast.commands.context import AOR, COUNTRY, NAME, Context, changes, given, json_option, pass_context
+from holdfast.commands.context import AOR, COUNTRY, NAME, ON_OFF, Context, changes, given, json_option, pass_context
 from holdfast.commands.output import show_list, show_one
 from holdfast.plane import provisioning
+
+_country_required_option = click.option(
+    "--country-required",
+    type=ON_OFF,
+    help="Whether a call must say where it is from: the tenant's country is then not believed (A6).",
+)
 
 
 @click.group()
@@ -16,13 +22,13 @@ def tenant() -> None:
 @click.argument("name", type=NAME)
 @click.option("--country", type=COUNTRY, required=True, help="Where its users are by default, ISO 3166-1 alpha-2.")
 @click.option("--max-emergency-calls", type=click.IntRange(1, 100_000), help="At once; 10 by default.")
+@click.option("--max-test-calls", type=click.IntRange(1, 100_000), help="933 at once; 10 by default.")
+@_country_required_option
 @click.option("--security-desk", type=AOR, help="Who answers a callback that its caller does not.")
 @pass_context
-def create(
-    context: Context, name: str, country: str, max_emergency_calls: int | None, security_desk: str | None
-) -> None:
+def create(context: Context, /, name: str, **options: object) -> None:
     """Create a tenant."""
-    columns = given(name=name, country=country, max_emergency_calls=max_emergency_calls, security_desk=security_desk)
+    columns = given(name=name, **options)
     with context.connection() as connection:
         provisioning.create_tenant(connection, columns)
     click.echo(f"tenant {name} created")
@@ -53,22 +59,16 @@ def show(context: Context, name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--country", type=COUNTRY)
 @click.option("--max-emergency-calls", type=click.IntRange(1, 100_000))
+@click.option("--max-test-calls", type=click.IntRange(1, 100_000), help="933 at once.")
+@_country_required_option
+@click.option("--policy", help="The tenant's policy for users who have none, nor through their site (L2).")
+@click.option("--no-policy", is_flag=True, help="Take the policy away.")
 @click.option("--security-desk", type=AOR)
 @click.option("--no-security-desk", is_flag=True, help="Take the security desk away.")
 @pass_context
-def change(
-    context: Context,
-    name: str,
-    country: str | None,
-    max_emergency_calls: int | None,
-    security_desk: str | None,
-    no_security_desk: bool,
-) -> None:
+def change(context: Context, /, name: str, no_policy: bool, no_security_desk: bool, **options: object) -> None:
     """Change a tenant."""
-    columns = changes(
-        {"security_desk": no_security_desk},
-        country=country, max_emergency_calls=max_emergency_calls, security_desk=security_desk,
-    )  # fmt: skip
+    columns = changes({"policy": no_policy, "security_desk": no_security_desk}, **options)
     with context.connection() as connection:
         provisioning.change_tenant(connection, name, columns)
     click.echo(f"tenant {name} changed")

@@ -11,6 +11,15 @@ from holdfast.commands.output import show_list, show_one
 from holdfast.plane import imports, users, values
 
 _realm_option = click.option("--realm", type=common.REALM, help="The domain; sip.domain of the settings by default.")
+_site_option = click.option("--site", help="The tenant's site where the user works.")
+_policy_option = click.option("--policy", help="The tenant's location policy for this user (L2).")
+_common_area_option = click.option(
+    "--common-area", type=common.ON_OFF, help="A telephone that stays where its registered address is (O4)."
+)
+_pbx_option = click.option(
+    "--pbx", type=common.ON_OFF, help="A PBX: it calls for all numbers of its tenant, and gets their callbacks."
+)
+_location_option = click.option("--location", help="The tenant's location where the user confirmed to be.")
 
 
 @click.group()
@@ -30,6 +39,11 @@ def user() -> None:
 @click.option("--inbound", type=common.ON_OFF, help="Whether ordinary calls in are taken; on by default.")
 @click.option("--dnd", type=common.ON_OFF, help="Do not disturb; off by default.")
 @click.option("--forward-to", type=common.FORWARD_TO)
+@_site_option
+@_policy_option
+@_common_area_option
+@_pbx_option
+@_location_option
 @pass_context
 def create(
     context: Context,
@@ -89,6 +103,14 @@ def show(context: Context, username: str, realm: str | None, as_json: bool) -> N
 @click.option("--dnd", type=common.ON_OFF)
 @click.option("--forward-to", type=common.FORWARD_TO)
 @click.option("--no-forward", is_flag=True, help="Forward no more.")
+@_site_option
+@click.option("--no-site", is_flag=True, help="Take the site away.")
+@_policy_option
+@click.option("--no-policy", is_flag=True, help="The site's policy, or the tenant's, again.")
+@_common_area_option
+@_pbx_option
+@_location_option
+@click.option("--no-location", is_flag=True, help="Forget where the user said to be.")
 @pass_context
 def change(
     context: Context,
@@ -100,6 +122,9 @@ def change(
     no_number: bool,
     no_country: bool,
     no_forward: bool,
+    no_site: bool,
+    no_policy: bool,
+    no_location: bool,
     **options: object,
 ) -> None:
     """Change a user."""
@@ -107,7 +132,10 @@ def change(
     ha1 = None
     if new_password or password_file:
         ha1 = values.ha1(username, domain, common.read_password(password_file))
-    cleared = {"number": no_number, "country": no_country, "forward_to": no_forward}
+    cleared = {
+        "number": no_number, "country": no_country, "forward_to": no_forward, "site": no_site, "policy": no_policy,
+        "location": no_location,
+    }  # fmt: skip
     columns = common.changes(cleared, ha1=ha1, **_columns(options))
     with context.connection() as connection:
         users.change_user(connection, username, domain, columns)
@@ -124,7 +152,8 @@ def import_csv(context: Context, file: BinaryIO, tenant: str | None, realm: str 
 
     Columns: username; password or ha1; and, if wanted, tenant, realm,
     display_name, number, country, outbound_enabled, inbound_enabled,
-    do_not_disturb, forward_to. The first row names them, in any order.
+    do_not_disturb, forward_to, site, policy, common_area, pbx. The first
+    row names them, in any order.
     """
     domain = realm or context.settings.sip.domain
     run_import(

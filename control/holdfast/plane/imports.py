@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from holdfast.errors import InputError
-from holdfast.plane import db, values
+from holdfast.plane import country_rules, db, provisioning, values
 from holdfast.plane.csv_file import Column, CsvFile
-from holdfast.plane.provisioning import pool_id
 from holdfast.plane.staging import TENANT_EXISTS, Check, Kind, Progress, import_file, tenant_column
 
 _NUMBER_ONCE_IN_FILE = Check(
@@ -21,7 +20,8 @@ _USERS = Kind(
     staged={
         "line": "integer", "tenant": "text", "username": "text", "realm": "text", "ha1": "text",
         "display_name": "text", "number": "text", "country": "text", "outbound_enabled": "boolean",
-        "inbound_enabled": "boolean", "do_not_disturb": "boolean", "forward_to": "text",
+        "inbound_enabled": "boolean", "do_not_disturb": "boolean", "forward_to": "text", "site": "text",
+        "policy": "text", "common_area": "boolean", "pbx": "boolean",
     },
     checks=(
         TENANT_EXISTS,
@@ -54,12 +54,32 @@ _USERS = Kind(
                from staged s join subscriber u on u.number = s.number""",
             "give each user a number of their own",
         ),
+        Check(
+            "site",
+            """select s.line, 'tenant ' || quote_literal(s.tenant) || ' has no site ' || quote_literal(s.site)
+               from staged s join tenant t on t.name = s.tenant
+               where s.site is not null and not exists (
+                   select from site o where o.tenant_id = t.id and o.name = s.site)""",
+            "make it first ('holdfast site create'), or correct the name",
+        ),
+        Check(
+            "policy",
+            """select s.line, 'tenant ' || quote_literal(s.tenant) || ' has no policy ' || quote_literal(s.policy)
+               from staged s join tenant t on t.name = s.tenant
+               where s.policy is not null and not exists (
+                   select from policy o where o.tenant_id = t.id and o.name = s.policy)""",
+            "make it first ('holdfast policy create'), or correct the name",
+        ),
     ),
     insert="""insert into subscriber (tenant_id, username, realm, ha1, display_name, number, country, outbound_enabled,
-                                      inbound_enabled, do_not_disturb, forward_to)
+                                      inbound_enabled, do_not_disturb, forward_to, site_id, policy_id, common_area, pbx)
               select t.id, s.username, s.realm, s.ha1, s.display_name, s.number, s.country, s.outbound_enabled,
-                     s.inbound_enabled, s.do_not_disturb, s.forward_to
-              from staged s join tenant t on t.name = s.tenant order by s.line""",
+                     s.inbound_enabled, s.do_not_disturb, s.forward_to, o.id, p.id, s.common_area, s.pbx
+              from staged s
+              join tenant t on t.name = s.tenant
+              left join site o on o.tenant_id = t.id and o.name = s.site
+              left join policy p on p.tenant_id = t.id and p.name = s.policy
+              order by s.line""",
 )  # fmt: skip
 
 _NUMBERS = Kind(
@@ -119,7 +139,7 @@ def import_users(
     """Import users; returns how many. `tenant` and `realm` stand for empty fields. ImportRefused names what is wrong.
 
     Columns: username; password or ha1; tenant, realm, display_name, number, country, outbound_enabled,
-    inbound_enabled, do_not_disturb, forward_to.
+    inbound_enabled, do_not_disturb, forward_to, site, policy, common_area, pbx.
     """
     columns = (
         tenant_column(connection, tenant),
@@ -134,6 +154,10 @@ def import_users(
         Column("inbound_enabled", values.flag, default=True),
         Column("do_not_disturb", values.flag, default=False),
         Column("forward_to", values.forward_to),
+        Column("site", values.name),
+        Column("policy", values.name),
+        Column("common_area", values.flag, default=False),
+        Column("pbx", values.flag, default=False),
     )
     return import_file(connection, CsvFile(file, columns, progress, _check_user), _USERS, "user import", _with_ha1)
 
@@ -150,8 +174,12 @@ def import_numbers(connection: db.Connection, file: BinaryIO, *, tenant: str | N
 
 def import_pool_numbers(connection: db.Connection, file: BinaryIO, *, pool: str, progress: Progress) -> int:
     """Import callback numbers into a pool; returns how many. Columns: number; shared."""
-    pool_id(connection, pool)  # one error, not one for each row
-    columns = (Column("number", values.number, required=True), Column("shared", values.flag, default=False))
+    country = provisioning.pool(connection, pool).country  # one error, not one for each row
+
+    def number(text: str) -> str:
+        return country_rules.number_of_country(values.number(text), country)
+
+    columns = (Column("number", number, required=True), Column("shared", values.flag, default=False))
 
     def in_pool(row: Mapping[str, object]) -> dict[str, object]:
         return {**row, "pool": pool}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from holdfast.errors import InputError
-from holdfast.plane import db, rows
+from holdfast.plane import country_rules, db, provisioning, rows
 from holdfast.plane.provisioning import pool_id, tenant_id
 from holdfast.plane.translation import translated
 
@@ -77,13 +77,15 @@ def change_platform_number(connection: db.Connection, number: str, *, outbound: 
 
 
 def add_pool_numbers(connection: db.Connection, pool: str, added: list[str], *, shared: bool) -> None:
-    """Put callback numbers into a pool; all of them, or none."""
+    """Put callback numbers into a pool; all of them, or none. InputError if one is of another country than the pool."""
     with db.change(connection, f"pool add-numbers {_some(added)} to {pool}"):
-        target = pool_id(connection, pool)
+        target = provisioning.pool(connection, pool)
+        for number in added:
+            country_rules.number_of_country(number, target.country)
         with translated():
             connection.execute(
                 "insert into pool_number (number, pool_id, shared) select unnest(%s::text[]), %s, %s",
-                (added, target, shared),
+                (added, target.id, shared),
             )
 
 

@@ -1,25 +1,27 @@
-"""Tenants, nodes, trunk groups, trunks and pools: created, changed and listed. Names are the keys people use.
+"""Tenants, nodes and pools: created, changed and listed. Names are the keys people use.
 
 Every function that writes is one transaction (see db.change). All raise InputError for what PostgreSQL refuses, and
 DatabaseUnavailable when it is away.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import LiteralString
 
-from psycopg import sql
-
-from holdfast.errors import InputError
 from holdfast.plane import db, rows
+from holdfast.plane.lookup import Pointers, id_of, with_own_ids
 
 
 @dataclass(frozen=True, slots=True)
 class TenantRecord:
+    """A tenant. `country_required`: its country is no statement of where its callers are (A6)."""
+
     id: int
     name: str
     country: str
     max_emergency_calls: int
+    max_test_calls: int
+    country_required: bool
+    policy: str | None
     security_desk: str | None
     users: int
     numbers: int
@@ -37,37 +39,19 @@ class NodeRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class TrunkGroupRecord:
-    id: int
-    name: str
-    emergency: bool
-    ordinary: bool
-    trunks: int
-
-
-@dataclass(frozen=True, slots=True)
-class TrunkRecord:
-    id: int
-    name: str
-    trunk_group: str
-    host: str
-    port: int
-    transport: str
-    priority: int
-    weight: int
-    source_addresses: list[str]
-    enabled: bool
-
-
-@dataclass(frozen=True, slots=True)
 class PoolRecord:
-    """A pool of callback numbers; `tenant` None: the platform's, for every tenant. Times in seconds."""
+    """A pool of callback numbers; `tenant` None: the platform's, for every tenant. Times in seconds.
+
+    `site`: lent to callers there alone; `location`: to callers at that one location, who are known by the number (L7).
+    """
 
     id: int
     name: str
     trunk_group: str
     country: str
     tenant: str | None
+    site: str | None
+    location: str | None
     window_s: int
     rest_s: int
     target_idle: int
@@ -76,10 +60,12 @@ class PoolRecord:
 
 # Tenants
 
-_TENANTS = """select t.id, t.name, t.country, t.max_emergency_calls, t.security_desk,
+_TENANTS = """select t.id, t.name, t.country, t.max_emergency_calls, t.max_test_calls, t.country_required,
+                     (select p.name from policy p where p.id = t.policy_id) as policy, t.security_desk,
                      (select count(*) from subscriber s where s.tenant_id = t.id) as users,
                      (select count(*) from platform_number p where p.tenant_id = t.id) as numbers
               from tenant t """
+_POLICY: Pointers = {"policy": ("policy_id", "policy")}
 
 
 def tenants(connection: db.Connection) -> tuple[TenantRecord, ...]:
@@ -94,7 +80,7 @@ def tenant(connection: db.Connection, name: str) -> TenantRecord:
 
 def tenant_id(connection: db.Connection, name: str) -> int:
     """The id of a tenant; InputError if there is none of that name."""
-    return _id(connection, "tenant", name)
+    return id_of(connection, "tenant", name)
 
 
 def create_tenant(connection: db.Connection, columns: Mapping[str, object]) -> None:
@@ -104,8 +90,10 @@ def create_tenant(connection: db.Connection, columns: Mapping[str, object]) -> N
 
 
 def change_tenant(connection: db.Connection, name: str, columns: Mapping[str, object]) -> None:
+    """`columns` of table tenant; `policy` is the name of one of its own, or None."""
     with db.change(connection, f"tenant set {name}: {', '.join(columns)}"):
-        rows.update(connection, "tenant", "id", tenant_id(connection, name), columns)
+        stored = with_own_ids(connection, name, columns, _POLICY)
+        rows.update(connection, "tenant", "id", tenant_id(connection, name), stored)
 
 
 # Nodes
@@ -127,98 +115,48 @@ def create_node(connection: db.Connection, name: str, sip_address: str, sip_port
         rows.insert(connection, "node", {"name": name, "sip_address": sip_address, "sip_port": sip_port})
 
 
-# Trunk groups and trunks
-
-
-def trunk_groups(connection: db.Connection) -> tuple[TrunkGroupRecord, ...]:
-    """Every trunk group, by name."""
-    return rows.select(
-        connection,
-        TrunkGroupRecord,
-        """select g.id, g.name, g.emergency, g.ordinary,
-                  (select count(*) from trunk t where t.trunk_group_id = g.id) as trunks
-           from trunk_group g order by g.name""",
-    )
-
-
-def trunk_group_id(connection: db.Connection, name: str) -> int:
-    """The id of a trunk group; InputError if there is none of that name."""
-    return _id(connection, "trunk_group", name)
-
-
-def create_trunk_group(connection: db.Connection, name: str, *, emergency: bool, ordinary: bool) -> None:
-    with db.change(connection, f"trunk-group create {name}"):
-        rows.insert(connection, "trunk_group", {"name": name, "emergency": emergency, "ordinary": ordinary})
-
-
-def trunks(connection: db.Connection) -> tuple[TrunkRecord, ...]:
-    """Every trunk, in the order in which they are tried."""
-    return rows.select(
-        connection,
-        TrunkRecord,
-        """select t.id, t.name, g.name as trunk_group, t.host, t.port, t.transport, t.priority, t.weight,
-                  array(select regexp_replace(a::text, '/(32|128)$', '') from unnest(t.source_addresses) a)
-                      as source_addresses,
-                  t.enabled
-           from trunk t join trunk_group g on g.id = t.trunk_group_id
-           order by g.name, t.priority, t.weight desc, t.id""",
-    )
-
-
-def create_trunk(connection: db.Connection, group: str, columns: Mapping[str, object]) -> None:
-    """`columns` of table trunk but the group; name, host and source_addresses are needed."""
-    with db.change(connection, f"trunk create {columns['name']}"):
-        rows.insert(
-            connection, "trunk", {"trunk_group_id": trunk_group_id(connection, group), **_with_addresses(columns)}
-        )
-
-
-def change_trunk(connection: db.Connection, name: str, columns: Mapping[str, object]) -> None:
-    with db.change(connection, f"trunk set {name}: {', '.join(columns)}"):
-        rows.update(connection, "trunk", "id", _id(connection, "trunk", name), _with_addresses(columns))
-
-
-def _with_addresses(columns: Mapping[str, object]) -> dict[str, object]:
-    addresses = columns.get("source_addresses")
-    if not isinstance(addresses, Sequence):
-        return dict(columns)
-    # as text, so that psycopg need not guess a type for an array of addresses and networks
-    return {**columns, "source_addresses": "{" + ",".join(map(str, addresses)) + "}"}
-
-
 # Pools
+
+_POOLS = """select p.id, p.name, g.name as trunk_group, p.country, t.name as tenant, s.name as site, l.name as location,
+                   p.window_s, p.rest_s, p.target_idle,
+                   (select count(*) from pool_number n where n.pool_id = p.id) as numbers
+            from pool p join trunk_group g on g.id = p.trunk_group_id left join tenant t on t.id = p.tenant_id
+                 left join site s on s.id = p.site_id left join location l on l.id = p.location_id """
+_PLACES: Pointers = {"site": ("site_id", "site"), "location": ("location_id", "location")}
 
 
 def pools(connection: db.Connection) -> tuple[PoolRecord, ...]:
     """Every pool, by name."""
-    return rows.select(
-        connection,
-        PoolRecord,
-        """select p.id, p.name, g.name as trunk_group, p.country, t.name as tenant, p.window_s, p.rest_s, p.target_idle,
-                  (select count(*) from pool_number n where n.pool_id = p.id) as numbers
-           from pool p join trunk_group g on g.id = p.trunk_group_id left join tenant t on t.id = p.tenant_id
-           order by p.name""",
-    )
+    return rows.select(connection, PoolRecord, _POOLS + "order by p.name")
+
+
+def pool(connection: db.Connection, name: str) -> PoolRecord:
+    """One pool; InputError if there is none of that name."""
+    return rows.select(connection, PoolRecord, _POOLS + "where p.id = %s", (pool_id(connection, name),))[0]
 
 
 def pool_id(connection: db.Connection, name: str) -> int:
     """The id of a pool; InputError if there is none of that name."""
-    return _id(connection, "pool", name)
+    return id_of(connection, "pool", name)
 
 
 def create_pool(connection: db.Connection, group: str, tenant: str | None, columns: Mapping[str, object]) -> None:
-    """`columns` of table pool but the group and the tenant; name and country are needed."""
+    """`columns` of table pool but the group and the tenant; name and country are needed, `site` and `location` names.
+
+    InputError if it contradicts its trunk group: another country, another tenant, a location that the carrier cannot
+    tell by the number.
+    """
     with db.change(connection, f"pool create {columns['name']}"):
         owner = {"tenant_id": tenant_id(connection, tenant)} if tenant else {}
-        rows.insert(connection, "pool", {"trunk_group_id": trunk_group_id(connection, group), **owner, **columns})
+        stored = with_own_ids(connection, tenant, columns, _PLACES)
+        group_id = id_of(connection, "trunk_group", group)
+        rows.insert(connection, "pool", {"trunk_group_id": group_id, **owner, **stored})
 
 
-def _id(connection: db.Connection, table: LiteralString, name: str) -> int:
-    query = sql.SQL("select id from {} where name = %s").format(sql.Identifier(table))
-    found = rows.value(connection, query, (name,))
-    if found is None:
-        raise InputError(
-            f"there is no {table.replace('_', ' ')} {name!r}",
-            mend=f"'holdfast {table.replace('_', '-')} list' shows the names there are",
-        )
-    return int(found)
+def change_pool(connection: db.Connection, name: str, columns: Mapping[str, object]) -> None:
+    """Times, the idle target, and `site` and `location` by name. Never the carrier, the country or the tenant: numbers
+    that are lent would be called back over another carrier, or for another tenant.
+    """
+    with db.change(connection, f"pool set {name}: {', '.join(columns)}"):
+        found = pool(connection, name)
+        rows.update(connection, "pool", "id", found.id, with_own_ids(connection, found.tenant, columns, _PLACES))

@@ -53,3 +53,12 @@ def pairs(connection: Connection, query: LiteralString, parameters: Parameters =
     """Every row of a query of two columns."""
     with translated():
         return [(row[0], row[1]) for row in connection.execute(query, parameters)]
+
+
+def delete(connection: Connection, table: LiteralString, key: LiteralString, row_key: object) -> None:
+    """Delete the one row whose `key` is `row_key`."""
+    query = sql.SQL("delete from {} where {} = {}").format(
+        sql.Identifier(table), sql.Identifier(key), sql.Placeholder()
+    )
+    with translated():
+        connection.execute(query, [row_key])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from holdfast.errors import InputError
 from holdfast.plane import db, rows
+from holdfast.plane.lookup import Pointers, with_own_ids
 from holdfast.plane.provisioning import tenant_id
 
 
@@ -23,11 +24,22 @@ class UserRecord:
     inbound_enabled: bool
     do_not_disturb: bool
     forward_to: str | None
+    site: str | None
+    policy: str | None
+    location: str | None
+    common_area: bool
+    pbx: bool
 
 
+#: Names of the user's tenant's own; `location` is where the user confirmed to be
+_OWN: Pointers = {
+    "site": ("site_id", "site"), "policy": ("policy_id", "policy"), "location": ("confirmed_location_id", "location")
+}  # fmt: skip
 _USERS = """select s.id, t.name as tenant, s.username, s.realm, s.display_name, s.number, s.country,
-                   s.outbound_enabled, s.inbound_enabled, s.do_not_disturb, s.forward_to
-            from subscriber s join tenant t on t.id = s.tenant_id """
+                   s.outbound_enabled, s.inbound_enabled, s.do_not_disturb, s.forward_to, o.name as site,
+                   p.name as policy, l.name as location, s.common_area, s.pbx
+            from subscriber s join tenant t on t.id = s.tenant_id left join site o on o.id = s.site_id
+                 left join policy p on p.id = s.policy_id left join location l on l.id = s.confirmed_location_id """
 
 
 def users(connection: db.Connection, *, tenant: str | None = None, limit: int | None = None) -> tuple[UserRecord, ...]:
@@ -54,11 +66,17 @@ def user(connection: db.Connection, username: str, realm: str) -> UserRecord:
 
 
 def create_user(connection: db.Connection, tenant: str, columns: Mapping[str, object]) -> None:
-    """`columns` of table subscriber but the tenant; username, realm and ha1 are needed."""
+    """`columns` of table subscriber but the tenant; username, realm and ha1 are needed.
+
+    `site`, `policy` and `location` are names of the tenant's own.
+    """
     with db.change(connection, f"user create {columns['username']}@{columns['realm']}"):
-        rows.insert(connection, "subscriber", {"tenant_id": tenant_id(connection, tenant), **columns})
+        stored = with_own_ids(connection, tenant, columns, _OWN)
+        rows.insert(connection, "subscriber", {"tenant_id": tenant_id(connection, tenant), **stored})
 
 
 def change_user(connection: db.Connection, username: str, realm: str, columns: Mapping[str, object]) -> None:
+    """`columns` as for create_user; None takes away."""
     with db.change(connection, f"user set {username}@{realm}: {', '.join(columns)}"):
-        rows.update(connection, "subscriber", "id", user(connection, username, realm).id, columns)
+        found = user(connection, username, realm)
+        rows.update(connection, "subscriber", "id", found.id, with_own_ids(connection, found.tenant, columns, _OWN))

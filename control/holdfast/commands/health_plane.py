@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from holdfast.commands.finding import Finding, fail, ok, warn
 from holdfast.errors import HoldfastError
-from holdfast.plane import db, provisioning, reports, rows, schema
+from holdfast.plane import db, reports, rows, schema, trunk_groups
 from holdfast.settings import Settings
 
 #: Leases, journal and metrics carry times: nodes and database must agree about as well as this.
@@ -19,6 +19,7 @@ _AGENT_FUNCTIONS = (
     "ship_journal(integer, text, jsonb)",
     "leases_of_node(integer)",
     "erase_ended_leases()",
+    "erase_expired_references()",
 )
 
 
@@ -114,12 +115,12 @@ def _as_administrator(settings: Settings, override: str) -> Iterator[Finding]:
     try:
         with db.connect(settings, override=override) as connection:
             conflicts = reports.lease_conflicts(connection)
-            trunk_groups = provisioning.trunk_groups(connection)
-            trunks = [trunk for trunk in provisioning.trunks(connection) if trunk.enabled]
+            groups = trunk_groups.trunk_groups(connection)
+            trunks = [trunk for trunk in trunk_groups.trunks(connection) if trunk.enabled]
     except HoldfastError as error:
         yield warn("administrator", f"{error}; what only an administrator sees was not looked at", error.mend)
         return
-    emergency_groups = {group.name for group in trunk_groups if group.emergency}
+    emergency_groups = {group.name for group in groups if group.emergency}
     emergency = [trunk for trunk in trunks if trunk.trunk_group in emergency_groups]
     if emergency:
         yield ok("trunks", f"{len(trunks)} enabled, of them for emergency calls {len(emergency)}")

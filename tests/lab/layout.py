@@ -175,5 +175,5 @@ ring_s = 10
 [agent]
 metrics_port = {self.agent_metrics_port}
 poll_s = 1.0
-"""
 options_every_s = 0
+"""

@@ -164,6 +164,9 @@ def test_what_is_no_toml_is_refused(path: Path, content: bytes) -> None:
         (NODE + '[agent]\npoll_s = "5"\n', "agent.poll_s", ""),
         (NODE + "[agent]\npoll_s = true\n", "agent.poll_s", ""),
         (NODE + "[agent]\nretry_first_s = 20.0\nretry_last_s = 10.0\n", "agent.retry_first_s", "retry_last_s"),
+        (NODE + "[agent]\noptions_every_s = -1\n", "agent.options_every_s", "0 for never"),
+        (NODE + "[agent]\noptions_every_s = nan\n", "agent.options_every_s", "0 for never"),
+        (NODE + "[agent]\noptions_every_s = 60.1\n", "agent.options_every_s", "0 to ask no trunk"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_mend(path: Path, content: str, named: str, mend: str) -> None:
@@ -182,9 +185,6 @@ _tables = [field.name for field in dataclasses.fields(Settings) if field.name !=
 _keys = ["name", "state_dir", "dsn", "address", "port", "workers", "sip_port", "poll_s", "language", "x", ""]
 _documents = st.dictionaries(
     st.sampled_from([*_tables, "other"]),
-        (NODE + "[agent]\noptions_every_s = -1\n", "agent.options_every_s", "0 for never"),
-        (NODE + "[agent]\noptions_every_s = nan\n", "agent.options_every_s", "0 for never"),
-        (NODE + "[agent]\noptions_every_s = 60.1\n", "agent.options_every_s", "0 to ask no trunk"),
     _values | st.dictionaries(st.sampled_from(_keys), _values, max_size=4),
     max_size=4,
 )

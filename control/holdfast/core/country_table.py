@@ -112,7 +112,7 @@ GT|Guatemala|502|00|-|8|110 120 123||no|direct|no|P
 GU|Guam|served as US
 GW|Guinea-Bissau|245|00|-|9|117 113 118||no|direct|no|P
 GY|Guyana|592|001|-|7|911 912 913||no|direct|no|P
-HK|Hong Kong|852|001|-|8|999 112 992||no|direct|no|P
+HK|Hong Kong|852|001(?![2-9][0-9]{9}$)|-|8|999 112 992||no|direct|no|P
 HM|Heard and McDonald Islands|672|0011|0||||no|direct|no|NONE
 HN|Honduras|504|00|-|8|911 199||no|direct|no|P AOSP
 HR|Croatia|385|00|0|8-9|112 192 193 194 93 94||no|direct|no|P
@@ -146,7 +146,7 @@ KZ|Kazakhstan|7|810|8|10|112 101 102 103||no|direct|no|P
 LA|Laos|856|00|0|8-10|191 190 195 1190 1191 1195||no|direct|no|P AOSP
 LB|Lebanon|961|00|0|7-8|112 140 175 999||no|direct|no|P
 LC|Saint Lucia|1|011|1?|10|911 9911=911 1911=911 999||no|direct|no|P
-LI|Liechtenstein|423|00|0|7,9|112 117 118 144||no|direct|no|P
+LI|Liechtenstein|423|00|-|7,9|112 117 118 144||no|direct|no|P
 LK|Sri Lanka|94|00|0|9|119 110 112 116 118 1990||no|direct|no|P LK
 LR|Liberia|231|00|0|7-9|911 355||no|direct|no|P
 LS|Lesotho|266|00|-|8|112 115 117 121 122 123||no|direct|no|P AOSP
@@ -155,7 +155,7 @@ LU|Luxembourg|352|00|-|5-11|112 113||no|direct|no|P
 LV|Latvia|371|00|-|8|112 01 02 03 110 113||no|direct|no|P
 LY|Libya|218|00|0|9|1515 190 191 193||no|direct|no|P AOSP
 MA|Morocco|212|00|0|9|19 15 177 150 190||no|direct|no|P AOSP
-MC|Monaco|377|00|0|8-9|112 15 17 18||no|direct|no|P
+MC|Monaco|377|00|0?|8-9|112 15 17 18||no|direct|no|P
 MD|Moldova|373|00|0|8|112 901 902 903||no|direct|no|P
 ME|Montenegro|382|00|0|8|112 122 123 124||no|direct|no|P
 MF|Saint Martin (French part)|590|00|0|9|112 15 17 18||no|direct|no|P EU
@@ -221,7 +221,7 @@ SI|Slovenia|386|00|0|8|112 113||no|direct|no|P
 SJ|Svalbard and Jan Mayen|47|00|-|8|112 110 113||no|direct|no|P
 SK|Slovakia|421|00|0|6-7,9|112 150 155 158||no|direct|no|P
 SL|Sierra Leone|232|00|0|8|999 019||no|direct|no|P
-SM|San Marino|378|00|-0|10|113 115 118||no|direct|no|P
+SM|San Marino|378|00|-0|8,10|113 115 118||no|direct|no|P
 SN|Senegal|221|00|-|9|17 18 1515||no|direct|no|P SN
 SO|Somalia|252|00|0|6-9|888 555 999||no|direct|no|P
 SR|Suriname|597|00|-|6-7|115||no|direct|no|P
@@ -279,7 +279,7 @@ BB 246
 BM 441
 BS 242
 CA 204 226 236 249 250 257 263 273 289 306 343 354 365 367 368 382 403 416 418 428 431 437 438 450 468 474 506 514
-CA 519 548 579 581 584 587 604 613 639 647 672 705 709 742 753 778 780 782 807 819 825 867 873 879 902 905 942
+CA 519 548 579 581 584 587 604 613 639 647 672 683 705 709 742 753 778 780 782 807 819 825 867 873 879 902 905 942
 DM 767
 DO 809 829 849
 GD 473

@@ -27,10 +27,19 @@ _NEVER_AT_ZERO = {"options_every_s"}
 _TEXTS = {
     "name": (re.compile(r"\S(.*\S)?"), 'a name, such as "edge-1"'),
     "domain": (re.compile(r"[A-Za-z0-9.:\[\]-]+"), 'a domain, such as "example.org"'),
+    "default_country": (re.compile(r"([A-Z]{2})?"), 'an ISO 3166-1 alpha-2 code such as "US", or "" for none'),
     "language": (re.compile(r"[A-Za-z0-9_-]+"), 'a folder of prompts_dir, such as "en"'),
     "fallback_trunk": (re.compile(r"(sips?:\S+)?"), '"sip:host:port", or "" for none'),
     "rtpengine": (re.compile(r"(udp6?:\S+:[0-9]+)?"), '"udp:127.0.0.1:2223", or "" for none'),
     "hep_collector": (re.compile(r"(\S+:[0-9]+)?"), '"host:port", or "" for none'),
+    "location_base_url": (
+        # stands in a SIP header within <>; without TLS (RFC 6753 §3) on this machine only
+        re.compile(
+            r"((https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])|http://(127(\.[0-9]+){3}|localhost|\[::1\]))"
+            r"(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*)?"
+        ),
+        '"https://lis.example.com" without a / at its end, or "" for none',
+    ),
 }
 
 
@@ -68,6 +77,8 @@ class Sip:
     address: str = "127.0.0.1"
     port: int = 5060
     workers: int = 4
+    #: where callers are that nobody knows, if neither they nor their address say (ISO 3166-1 alpha-2); empty: refused
+    default_country: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,6 +171,19 @@ class Agent:
 
 
 @dataclass(frozen=True)
+class Api:
+    """Location by reference: what the URIs that edge nodes give away look like, and `holdfast api`, which answers."""
+
+    address: str = "127.0.0.1"
+    port: int = 8090
+    metrics_port: int = 9105
+    #: what a location URI begins with, e.g. "https://lis.example.com"; empty: locations cannot go by reference
+    location_base_url: str = ""
+    #: how long a location URI can be fetched from, in seconds; a call lasts a day at most
+    location_valid_s: int = 86400
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything a node's processes are told at start."""
 
@@ -171,6 +195,7 @@ class Settings:
     media: Media = field(default_factory=Media)
     controller: Controller = field(default_factory=Controller)
     agent: Agent = field(default_factory=Agent)
+    api: Api = field(default_factory=Api)
 
 
 def load(path: Path | None = None) -> Settings:

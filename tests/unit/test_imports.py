@@ -48,8 +48,9 @@ RULES = (
     Rule("esl imports errors only", "control/holdfast/esl/*.py", ("holdfast.esl",), ()),
     Rule("calls import core, esl, metrics and settings only", "control/holdfast/calls/*.py", ("holdfast.calls",),
          (*CORE, "holdfast.esl", "holdfast.metrics", "holdfast.controller_metrics", "holdfast.settings")),
-    Rule("plane imports core, settings, psycopg and the web framework only", "control/holdfast/plane/*.py",
-         ("holdfast.plane",), (*CORE, "holdfast.settings", "psycopg", *WEB)),
+    Rule("plane imports core, settings, metrics, psycopg and the web framework only", "control/holdfast/plane/*.py",
+         ("holdfast.plane",),
+         (*CORE, "holdfast.settings", "holdfast.metrics", "holdfast.plane_metrics", "psycopg", *WEB)),
 )  # fmt: skip
 
 

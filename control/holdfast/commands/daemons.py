@@ -1,4 +1,7 @@
-"""`holdfast agent`, `controller`, `embedded-media`: a node's processes. `holdfast render`: what others start with."""
+"""`holdfast agent`, `controller`, `embedded-media`: a node's processes; `api`: the control plane's.
+
+`holdfast render`: what others start with.
+"""
 
 from pathlib import Path
 
@@ -32,6 +35,15 @@ def controller(ctx: click.Context) -> None:
 def embedded_media(ctx: click.Context) -> None:
     """Run the embedded media server, where FreeSWITCH cannot be installed. Never meant for production."""
     from holdfast.embedded import server as daemon
+
+    ctx.exit(daemon.main(ctx.ensure_object(Context).settings))
+
+
+@click.command()
+@click.pass_context
+def api(ctx: click.Context) -> None:
+    """Answer to location URIs until it is told to stop. On loopback: a proxy before it speaks TLS."""
+    from holdfast.plane import api as daemon
 
     ctx.exit(daemon.main(ctx.ensure_object(Context).settings))
 

@@ -36,6 +36,7 @@ def migrate(context: Context) -> None:
     with db.open_connection(info) as connection:
         if not schema.schema_version(connection):
             raise InputError("the database has no Holdfast schema", mend="run 'holdfast db init'")
+        schema.create_roles(connection)  # a migration may grant to a role that is new
         _migrate(connection)
 
 

@@ -28,7 +28,7 @@ ROWS = 500
 #: After each short transaction the writer lock stays free for this long, in seconds: a waiting call looks every few
 #: milliseconds.
 PAUSE_S = 0.008
-#: How often ended leases are erased from PostgreSQL's copies (A3), in seconds.
+#: How often ended leases (A3) and expired locations are erased from PostgreSQL, in seconds.
 ERASE_EVERY_S = 60.0
 
 
@@ -279,6 +279,7 @@ class Follower:
         if time.monotonic() >= self._erase_at:
             self._erase_at = time.monotonic() + ERASE_EVERY_S
             await self._uplink.erase_ended_leases()
+            await self._uplink.erase_expired_references()
 
     # Tools
 

@@ -4,7 +4,6 @@ Two errors leave this module. DatabaseUnavailable: the connection is gone, make 
 PostgreSQL answered no; the connection is good.
 """
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Sequence
@@ -16,8 +15,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.types.json import Jsonb
 
 from holdfast.edge.replica import Change
-from holdfast.errors import DatabaseUnavailable, HoldfastError
-from holdfast.plane import db
+from holdfast.errors import HoldfastError
+from holdfast.plane import async_db, db
 from holdfast.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class Identity:
 class Uplink:
     """One connection. Statements commit by themselves, one at a time."""
 
-    def __init__(self, connection: "psycopg.AsyncConnection[Any]") -> None:
+    def __init__(self, connection: async_db.Connection) -> None:
         self._connection = connection
 
     @classmethod
@@ -81,18 +80,11 @@ class Uplink:
             db.conninfo(settings, role=db.AGENT), application_name="holdfast-agent", keepalives=1, keepalives_idle=5,
             keepalives_interval=2, keepalives_count=3, tcp_user_timeout=ANSWER_S * 1000, options=_OPTIONS,
         )  # fmt: skip
-        within_s = settings.database.connect_timeout_s + 1.0
-        try:
-            async with asyncio.timeout(within_s):
-                connection = await psycopg.AsyncConnection.connect(info, autocommit=True)
-        except (psycopg.Error, OSError, TimeoutError) as error:
-            why = f"no answer within {within_s:.0f} s" if isinstance(error, TimeoutError) else _first_line(error)
-            raise DatabaseUnavailable(f"PostgreSQL: {why}") from error
-        return cls(connection)
+        return cls(await async_db.connect(info, settings.database.connect_timeout_s + 1.0))
 
     def close(self) -> None:
         """Drop the connection at once, whatever it is doing."""
-        self._connection.pgconn.finish()
+        async_db.drop(self._connection)
 
     async def __aenter__(self) -> Self:
         return self
@@ -147,6 +139,10 @@ class Uplink:
         """A3, for PostgreSQL's copies; returns how many were erased."""
         return int((await self._rows("select holdfast.erase_ended_leases()"))[0][0])
 
+    async def erase_expired_references(self) -> int:
+        """Where callers were whose location URIs have expired; returns how many were erased."""
+        return int((await self._rows("select holdfast.erase_expired_references()"))[0][0])
+
     # Waking
 
     async def listen(self) -> None:
@@ -169,24 +165,7 @@ class Uplink:
         return await self._within_deadline(fetch())
 
     async def _within_deadline(self, statement: Awaitable[_T]) -> _T:
-        running = asyncio.ensure_future(statement)
         try:
-            await asyncio.wait({running}, timeout=ANSWER_S)
-        finally:
-            if not running.done():
-                # first the connection: psycopg would else ask the silent server to cancel the statement, and wait
-                self.close()
-                running.cancel()
-                await asyncio.wait({running}, timeout=1.0)
-        if running.cancelled():
-            raise DatabaseUnavailable(f"PostgreSQL: no answer within {ANSWER_S} s")
-        try:
-            return running.result()
+            return await async_db.answer(self._connection, statement, ANSWER_S)
         except psycopg.Error as error:
-            if self._connection.closed:
-                raise DatabaseUnavailable(f"PostgreSQL: {_first_line(error)}") from error
             raise StatementRefusedError(error) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -15,6 +15,7 @@ from holdfast.settings import Settings
 
 AGENT = "holdfast_agent"
 ADMIN = "holdfast_admin"
+API = "holdfast_api"
 OWNER = "holdfast_owner"
 SUPERUSER = "postgres"
 

@@ -43,6 +43,9 @@ def read(document: bytes, bounds: Bounds) -> Node:
     """
     if len(document) > bounds.octets:
         raise InputError(f"the document has {len(document)} bytes; at most {bounds.octets} are read")
+    # expat finds out UTF-16 by itself, whatever it was told; its "<" has a zero byte in UTF-16.
+    if b"\x00" in document or not _is_utf_8(document):
+        raise InputError("the document is not in UTF-8")
     # XML 1.0 §2.8 allows entities nowhere else, and expat would expand what was declared before a handler could object.
     if b"<!DOCTYPE" in document:
         raise InputError("the document declares a document type, which may hold entities")
@@ -57,8 +60,16 @@ def read(document: bytes, bounds: Bounds) -> Node:
     try:
         parser.Parse(document, True)  # noqa: FBT003
     except expat.ExpatError as error:
-        raise InputError(f"the document is not well-formed XML in UTF-8: {error}") from error
+        raise InputError(f"the document is not well-formed XML: {error}") from error
     return builder.top.children[0]
+
+
+def _is_utf_8(document: bytes) -> bool:
+    try:
+        document.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _Builder:

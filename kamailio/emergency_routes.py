@@ -1,16 +1,30 @@
 """Kamailio's callbacks. Each reads as the story of a call; the steps are in kemi/."""
 
 from holdfast.core import numbers
-from kemi import callback, callers, dialogs, emergency, identity, ksr, media, media_server, message, ordinary
-from kemi.context import config
+from kemi import (
+    callback,
+    callers,
+    context,
+    dialogs,
+    emergency,
+    identity,
+    ksr,
+    location,
+    media,
+    media_server,
+    message,
+    ordinary,
+    trunks,
+)
 from kemi.guard import guarded, nothing
 
 
 class Routes:
     """One object per Kamailio process; Kamailio calls its ksr_* methods."""
 
-    def child_init(self, _rank: int) -> int:
-        return 0
+    @guarded(nothing)
+    def child_init(self, _rank: int) -> None:
+        context.ip_country("")  # read before a call has to wait for it
 
     @guarded(ksr.native_fallback)
     def ksr_request_route(self, _message: object) -> None:
@@ -19,7 +33,7 @@ class Routes:
         # An emergency call is known before any check, limit, authentication or dial plan could stop it.
         dialled = numbers.dialled_from_uri(request.uri)
         initial_invite = request.method == "INVITE" and not ksr.has_to_tag()
-        perhaps_emergency = initial_invite and numbers.may_be_emergency(dialled)
+        perhaps_emergency = initial_invite and (numbers.may_be_emergency(dialled) or emergency.perhaps(dialled))
         if not ksr.hops_left() or not (perhaps_emergency or ksr.well_formed()):
             return
         if request.method == "CANCEL":
@@ -37,7 +51,7 @@ class Routes:
         media.note_nat(request)
         if perhaps_emergency and not source.media_server and emergency.route(request, source, dialled):
             return
-        number = callback.number_called(dialled) if initial_invite and source.trusted else None
+        number = callback.number_called(dialled) if initial_invite and source.is_carrier else None
         if number:
             callback.route_from(source, request, number)
         elif request.method == "INVITE":
@@ -56,9 +70,17 @@ class Routes:
     def ksr_branch_media_server(self, _message: object) -> None:
         media_server.tell()
 
-    @guarded(emergency.next_trunk)
+    @guarded(nothing)
+    def ksr_branch_trunk(self, _message: object) -> None:
+        location.tell()
+
+    @guarded(trunks.next_trunk)
     def ksr_failure_trunk(self, _message: object) -> None:
-        emergency.trunk_failed()
+        trunks.failed()
+
+    @guarded(nothing)
+    def ksr_failure_unavailable(self, _message: object) -> None:
+        trunks.refuse()
 
     @guarded(nothing)
     def ksr_failure_readback(self, _message: object) -> None:
@@ -74,7 +96,7 @@ class Routes:
 
     @guarded(ksr.refuse_http)
     def ksr_xhttp_event(self, _message: object, _event: str) -> None:
-        if ksr.to_this_port(config().http_port):
+        if ksr.to_this_port(context.config().http_port):
             ksr.serve_metrics()
         else:
             ksr.refuse_http()

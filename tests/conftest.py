@@ -14,6 +14,11 @@ from lab.ports import Ports
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """No test is left out silently: the last lines name the media server that the calls went through."""
     terminalreporter.write_line(f"media server: {media_server()}")
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [one for report in reports for one in getattr(report, "user_properties", ())]
+    tried = sum(int(value) for name, value in properties if name == "n7_strings")
+    if tried:
+        terminalreporter.write_line(f"N7: {tried:,} decisions about every dialled string of one to six digits")
 
 
 def media_server() -> str:

@@ -8,7 +8,22 @@ from typing import Any, NoReturn
 
 import click
 
-from holdfast.commands import daemons, database, doctor, live, nodes, numbers, tenants, trunks, users
+from holdfast.commands import (
+    countries,
+    daemons,
+    database,
+    dial_plans,
+    doctor,
+    explain,
+    ip_countries,
+    live,
+    nodes,
+    numbers,
+    policies,
+    tenants,
+    trunks,
+    users,
+)
 from holdfast.commands.context import Context
 from holdfast.commands.output import visible
 from holdfast.errors import HoldfastError
@@ -91,15 +106,22 @@ for command in (
     numbers.pool,
     trunks.trunk_group,
     trunks.trunk,
+    policies.policy,
+    policies.route,
+    dial_plans.dial_rule,
+    countries.country,
     nodes.node,
     live.lease,
     live.call,
     live.registration,
     live.journal,
     doctor.doctor,
+    explain.explain_command,
+    ip_countries.ip_countries,
     daemons.render,
     daemons.agent,
     daemons.controller,
+    daemons.api,
     daemons.embedded_media,
 ):
     cli.add_command(command)

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from holdfast import ip_table
 from holdfast.core.headers import uri_host
 from holdfast.core.numbers import native_patterns
 from holdfast.errors import SettingsError
@@ -96,6 +97,10 @@ def kamailio(settings: Settings, out_file: Path) -> None:
         "HTTP_PORT": str(settings.kamailio.http_port),
         "FALLBACK_TRUNK": settings.kamailio.fallback_trunk,
         "RTPENGINE": settings.kamailio.rtpengine,
+        "DEFAULT_COUNTRY": sip.default_country,
+        "IP_COUNTRY_FILE": str(ip_table.default_table(node.state_dir)),
+        "LOCATION_BASE_URL": settings.api.location_base_url,
+        "LOCATION_VALID_S": str(settings.api.location_valid_s),
         "HEP_COLLECTOR": f"sip:{settings.kamailio.hep_collector}" if settings.kamailio.hep_collector else "",
     }
     bare = {

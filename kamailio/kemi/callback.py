@@ -3,8 +3,8 @@
 It bypasses do-not-disturb, forwarding, inbound permission and presence (D4): none of them is even looked at.
 """
 
+from holdfast.core import callers, numbers
 from holdfast.core import lease as rules
-from holdfast.core import numbers
 from holdfast.core.country import DEFAULT_COUNTRY
 from holdfast.core.headers import SipUri
 from holdfast.core.lease import Lease, LeaseState
@@ -12,9 +12,9 @@ from holdfast.errors import EdgeStoreUnavailable
 from kemi import identity, ksr, media, media_server
 from kemi.callers import Origin
 from kemi.context import alarm, now, store
-from kemi.emergency import end_here
 from kemi.identity import CALLBACK_MARK
 from kemi.message import Request
+from kemi.trunks import end_here
 
 DEVICE_ANSWERS_WITHIN_MS = 2_000
 DEVICE_RINGS_FOR_MS = 60_000
@@ -130,10 +130,19 @@ def _ring_holders(leases: tuple[Lease, ...]) -> bool:
     for lease in leases:
         aor = _aor_to_ring(lease, rules.state(lease, moment))
         if not found:
-            found = bool(aor and ksr.lookup(aor)) or _point_at(lease.contact_uri, lease.source_uri)
+            found = _ring_registered(aor, lease) or _point_at(lease.contact_uri, lease.source_uri)
         elif not (aor and ksr.lookup_also(aor)):
             ksr.add_branch(lease.source_uri)
     return found
+
+
+def _ring_registered(aor: str | None, lease: Lease) -> bool:
+    if not aor or not ksr.lookup(aor):
+        return False
+    behind_pbx = callers.number_behind_pbx(lease.caller_key) if aor == lease.aor else None
+    if behind_pbx:
+        ksr.set_user(behind_pbx)
+    return True
 
 
 def _aor_to_ring(lease: Lease, state: LeaseState) -> str | None:

@@ -1,46 +1,66 @@
-"""Who sends a request: a media server, a trunk, a registered device, or somebody unknown.
+"""Who sends a request: a media server, a trunk, a PBX, a registered device, or somebody unknown.
 
 Known by the address its packets come from, never by what it says of itself.
 """
 
 from dataclasses import dataclass
 
-from holdfast.core import headers, numbers
+from holdfast.core import callers, headers, numbers
+from holdfast.core.callers import Sender
 from holdfast.core.country import DEFAULT_COUNTRY
 from holdfast.core.headers import SipUri
-from holdfast.core.model import Caller, Subscriber, Tenant, Trunk
+from holdfast.core.lease import Lease
+from holdfast.core.model import Caller, Subscriber, Tenant, Trunk, TrunkGroup
 from holdfast.edge.store import EdgeStore
 from kemi import ksr, media_server, message
-from kemi.context import config, network
+from kemi.context import config, network, now
 from kemi.message import Request
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request comes from: at most one of these is set."""
+    """Where a request comes from: the media server, or a trunk with its group, or (neither) anybody else."""
 
     media_server: bool = False
     trunk: Trunk | None = None
+    group: TrunkGroup | None = None
 
     @property
     def trusted(self) -> bool:
         return self.media_server or self.trunk is not None
 
+    @property
+    def is_pbx(self) -> bool:
+        return self.group is not None and self.group.pbx
+
+    @property
+    def is_carrier(self) -> bool:
+        """Whether calls to callback numbers may come from here: a PBX is a caller's, not a carrier's."""
+        return self.media_server or (self.trunk is not None and not self.is_pbx)
+
 
 def origin(request: Request) -> Origin:
     if request.address == config().media_address and request.port == config().media_port:
         return Origin(media_server=True)
-    for trunk in network().trunks:
-        if headers.address_matches(request.address, trunk.source_addresses):
-            return Origin(trunk=trunk)
+    known = network()
+    for trunk in known.trunks:
+        if headers.address_matches(request.address, trunk.source_addresses) and _shows_certificate(request, trunk):
+            return Origin(trunk=trunk, group=known.groups[trunk.trunk_group_id])
     return Origin()
+
+
+def _shows_certificate(request: Request, trunk: Trunk) -> bool:
+    """Where a certificate is asked of a trunk, its address alone is not believed."""
+    if trunk.certificate_name is None:
+        return True
+    return request.transport.lower() == "tls" and ksr.certificate_names(trunk.certificate_name)
 
 
 def strip_what_only_we_may_say(source: Origin) -> None:
     """Private headers and the callback mark count only from where they may come (N9, RFC 7090 §5)."""
     if not source.media_server and message.mentions("x-holdfast"):
         ksr.remove_headers_like(media_server.PRIVATE_HEADERS)
-    if not source.trusted:
+    if not source.is_carrier:
         ksr.remove_header("Priority")
 
 
@@ -49,29 +69,54 @@ def identify(request: Request, source: Origin, store: EdgeStore) -> Caller:
 
     A verified user is one whose device registered from this very address, or whose request carries valid credentials.
     """
-    subscriber = _registered_here(request, store) or _with_credentials(store)
+    sender = Sender(request.call_id, request.from_name, _device_uri(request), request.source_uri)
+    subscriber = None if source.is_pbx else _registered_here(request, store) or _with_credentials(store)
     if subscriber is not None:
-        return Caller(
-            caller_key=f"subscriber:{subscriber.id}",
-            display_name=subscriber.display_name,
-            contact_uri=_device_uri(request),
-            source_uri=request.source_uri,
-            subscriber=subscriber,
-            tenant=store.tenant(subscriber.tenant_id),
-        )
-    if source.trunk is not None:
-        # Behind a PBX that withholds the number any call may be somebody else's: each is a caller of its own (N3).
-        number = numbers.e164(request.from_user, DEFAULT_COUNTRY) or f"call:{request.call_id}"
-        key = f"trunk:{source.trunk.id}:{number}"
-    else:
-        key = f"contact:{request.source_key}"
+        tenant = store.tenant(subscriber.tenant_id)
+        if not subscriber.pbx:
+            return callers.user(sender, subscriber, tenant)
+        number = _asserted_number(request, country_of(subscriber, tenant))
+        owned = store.platform_number(number) if number else None
+        # a PBX may say any number of its tenant's, and no other
+        vouched = number if owned and owned.tenant_id == subscriber.tenant_id else None
+        return callers.behind_registered_pbx(sender, subscriber, tenant, vouched)
+    if source.trunk is not None and source.group is not None:
+        tenant = store.tenant(source.group.tenant_id) if source.group.tenant_id is not None else None
+        number = _asserted_number(request, country_of(None, tenant))
+        return callers.on_trunk(sender, source.trunk, source.group, tenant, number)
+    return callers.unknown(sender, request.source_key)
+
+
+def _asserted_number(request: Request, country: str) -> str | None:
+    asserted = message.asserted_user()
+    forms = (numbers.e164(text, country) for text in (asserted, request.from_user) if text)
+    return next(filter(None, forms), None)
+
+
+def passed_on(request: Request, source: Origin, store: EdgeStore) -> Caller | None:
+    """O6: the caller whose call a screening centre passes on, by the callback number that it was shown; else None.
+
+    The call is still theirs: it holds the same lease, which leads a callback to them.
+    """
+    if source.group is None or not source.group.screening:
+        return None
+    for text in (message.asserted_user(), request.from_user):
+        number = numbers.e164(text, DEFAULT_COUNTRY) if text else None
+        leases = [lease for lease in store.leases_on(number, now()) if not lease.shared] if number else []
+        if leases:
+            return holder_of(leases[0], store, source.trunk)
+    return None
+
+
+def holder_of(lease: Lease, store: EdgeStore, trunk: Trunk | None) -> Caller:
+    subscriber = store.subscriber_by_id(lease.subscriber_id) if lease.subscriber_id is not None else None
+    number = callers.number_behind_pbx(lease.caller_key) or (subscriber.number if subscriber else None)
+    if number is None and lease.caller_key.startswith("trunk:"):
+        number = numbers.e164(lease.caller_key.rpartition(":")[2], DEFAULT_COUNTRY)
     return Caller(
-        caller_key=key,
-        display_name=request.from_name,
-        contact_uri=_device_uri(request),
-        source_uri=request.source_uri,
-        trunk=source.trunk,
-    )
+        lease.caller_key, lease.display_name, lease.contact_uri, lease.source_uri, subscriber=subscriber,
+        tenant=store.tenant(lease.tenant_id) if lease.tenant_id is not None else None, trunk=trunk, number=number,
+    )  # fmt: skip
 
 
 def _device_uri(request: Request) -> str:
@@ -81,7 +126,7 @@ def _device_uri(request: Request) -> str:
 
 
 def country_of(subscriber: Subscriber | None, tenant: Tenant | None) -> str:
-    """The country that somebody dials in (A6 in its simplest form: as provisioned): the user's, else the tenant's."""
+    """The country by whose rules somebody's ordinary numbers are read: the user's, else the tenant's."""
     registered = subscriber.country if subscriber else None
     return registered or (tenant.country if tenant else DEFAULT_COUNTRY)
 

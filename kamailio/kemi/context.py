@@ -6,13 +6,17 @@ from functools import cache
 from pathlib import Path
 
 from holdfast.core.headers import uri_host
+from holdfast.core.ip_country import IpCountries
 from holdfast.core.lease import Moment
-from holdfast.core.model import Pool, Trunk
+from holdfast.core.model import Network
 from holdfast.edge import clock
 from holdfast.edge import store as edge_store
 from holdfast.edge.store import EdgeStore
-from holdfast.errors import EdgeStoreUnavailable
+from holdfast.errors import EdgeStoreUnavailable, HoldfastError
 from kemi import ksr
+
+#: How long the network is believed without another look, in seconds.
+REREAD_AFTER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,13 @@ class Config:
     language: str
     http_port: str
     has_rtpengine: bool
+    #: where strangers are held to be, if nothing says otherwise; "": nobody knows (A6)
+    default_country: str
+    #: the table of which country an address is in; "": there is none
+    ip_country_file: str
+    #: what the URI of a location begins with, and how long it can be asked for
+    location_base_url: str
+    location_valid_s: int
 
     @property
     def media_uri(self) -> str:
@@ -44,6 +55,10 @@ def config() -> Config:
         language=ksr.define("LANGUAGE"),
         http_port=ksr.define("HTTP_PORT"),
         has_rtpengine=bool(ksr.define("RTPENGINE")),
+        default_country=ksr.define("DEFAULT_COUNTRY"),
+        ip_country_file=ksr.define("IP_COUNTRY_FILE"),
+        location_base_url=ksr.define("LOCATION_BASE_URL"),
+        location_valid_s=int(ksr.define("LOCATION_VALID_S") or 0),
     )
 
 
@@ -82,39 +97,69 @@ def store() -> EdgeStore:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """The trunks and pools of one provisioning revision."""
+class _Known:
+    """The network of one provisioning revision, as it was read."""
 
     key: tuple[str, int, int]
     #: the store it was read from, and SQLite's count of what other processes have written there since
     seen: tuple[EdgeStore | None, int]
-    trunks: tuple[Trunk, ...]
-    pools: tuple[Pool, ...]
+    network: Network
+    #: when, by CLOCK_BOOTTIME in seconds
+    read_at: float
 
 
-_network = Network(("", -1, -1), (None, -1), (), ())
+_network = _Known(("", -1, -1), (None, -1), Network({}, (), ()), 0.0)
 
 
 def network() -> Network:
-    """Trunks and pools, re-read when the provisioning changed; the last known ones while the store cannot be read."""
+    """Trunk groups, trunks and pools, re-read when the provisioning changed; the last known while that is impossible.
+
+    Read again now and then as well: what is known of a trunk's health grows too old without anybody writing.
+    """
     global _network
     try:
         current = store()
         seen = (current, current.written_elsewhere())
-        if seen == _network.seen:
-            return _network
+        moment = now()
+        fresh = moment.boottime_s - _network.read_at < REREAD_AFTER_S
+        if seen == _network.seen and fresh:
+            return _network.network
         info = current.info()
         key = (info.store_id, info.revision, info.network_version)
-        if key == _network.key:
+        if key == _network.key and fresh:
             _network = replace(_network, seen=seen)
         else:
-            _network = Network(key, seen, current.trunks(), current.pools())
-            first = next((trunk for trunk in _network.trunks if trunk.emergency), None)
+            _network = _Known(key, seen, current.network(moment), moment.boottime_s)
+            first = next((trunk for trunk in _network.network.trunks if trunk.emergency), None)
             if first is not None:  # for the native fallback
                 ksr.table_set("fallback", "trunk", first.uri)
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
-    return _network
+    return _network.network
+
+
+@cache
+def _ip_countries() -> IpCountries | None:
+    path = config().ip_country_file
+    if not path:
+        return None
+    try:
+        # read, not mapped: somebody who copies another file over a mapped one ends the process
+        return IpCountries.from_buffer(Path(path).read_bytes())
+    except (OSError, HoldfastError) as error:
+        alarm("ip_country_table_unusable", str(error))
+        return None
+
+
+def ip_country(address: str) -> str | None:
+    """The country that an address is in, as a weak hint; None where it is not reliable."""
+    table = _ip_countries()
+    return table.country(address) if table else None
+
+
+def started_at() -> float:
+    """When this Kamailio started, in UTC seconds: calls before that ended with its predecessor."""
+    return float(ksr.read("$Tb") or 0)
 
 
 def alarm(name: str, text: str) -> None:

@@ -1,6 +1,6 @@
 """Requests inside a dialog, and what happens when a dialog ends."""
 
-from kemi import emergency, identity, ksr, media, message
+from kemi import identity, ksr, media, message, transfers, trunks
 from kemi.callers import Origin
 from kemi.message import Request
 
@@ -19,7 +19,9 @@ def route(request: Request, source: Origin) -> None:
     if mark:
         # Tracking tells the end of what it follows, tags and all; this is for calls that outlived a restart.
         if request.method == "BYE" and not ksr.dialog_is_followed():
-            emergency.end(request.call_id, "bye")
+            trunks.end(request.call_id, "bye")
+        if request.method == "REFER" and not mark.is_callback:
+            transfers.refer(source, mark)
         if ksr.from_the_caller() == mark.is_callback:
             called_as = "" if mark.is_callback else ksr.read("$hdr(To)")
             identity.mask_replies(mark.callback_number, called_as=called_as)
@@ -35,4 +37,4 @@ def ended(event: str) -> None:
     if event in ("dialog:end", "dialog:failed"):
         call_id = message.call_id("dlg(callid)") or message.call_id()
         if call_id:
-            emergency.end(call_id, event.removeprefix("dialog:"))
+            trunks.end(call_id, event.removeprefix("dialog:"))

@@ -1,69 +1,131 @@
-"""An emergency call or its test: lend a callback number, rewrite what leaves, relay, and walk the trunks.
+"""An emergency call or its test: decide, lend a callback number, rewrite what leaves, and hand it to the first trunk.
 
 Nothing here waits for anything but this node's disk, and nothing that fails here stops the call.
 """
 
 from holdfast.core.country import PLANS
 from holdfast.core.lease import Lease
-from holdfast.core.model import Caller, CallKind, Trunk
-from holdfast.core.numbers import EmergencyMatch, match_emergency
-from holdfast.core.plan import Facts, Refusal, RoutePlan, plan
-from holdfast.errors import EdgeStoreUnavailable
-from kemi import callers, identity, ksr, media, media_server, message
+from holdfast.core.model import Caller, CallKind
+from holdfast.core.numbers import match_emergency
+from holdfast.core.plan import Facts, plan
+from holdfast.core.route_plan import Refusal, RoutePlan
+from holdfast.edge.store import CallLimit
+from holdfast.edge.store_facts import Incoming, facts_for, may_be_masked
+from holdfast.errors import EdgeStoreUnavailable, TooManyCalls
+from kemi import callers, identity, ksr, location, media, media_server, transfers, trunks
 from kemi.callers import Origin
-from kemi.context import alarm, network, now, store
+from kemi.context import alarm, config, ip_country, network, now, started_at, store
 from kemi.message import Request
+from kemi.trunks import Attempt, end
 
-TRUNK_ANSWERS_WITHIN_MS = 3_000
-PSAP_ANSWERS_WITHIN_MS = 120_000
-#: Final answers that are the called party's own decision (RFC 3261 §21.4.20, §21.6): another trunk would ask it again.
-CALLED_PARTY_DECIDED = (486, 600, 603, 604, 606)
+READBACK_LASTS_AT_MOST_MS = 120_000
+
+
+def perhaps(dialled: str) -> bool:
+    """The sieve's second half: whether some tenant's mask or dial plan could make an emergency call of this."""
+    try:
+        return may_be_masked(store(), dialled)
+    except EdgeStoreUnavailable as error:
+        alarm("edge_store_unavailable", str(error))
+        return False
 
 
 def route(request: Request, source: Origin, dialled: str) -> bool:
     """Take an INVITE that may be for an emergency number. False: in the caller's country it is an ordinary number."""
     try:
-        caller = callers.identify(request, source, store())
-        match = match_emergency(dialled, callers.country_of(caller.subscriber, caller.tenant))
-        if match is None:
-            return False
-        owns_number = caller.tenant is None or store().owns_outbound_number(caller.tenant.id)
+        said = location.said_in(request)
+        facts = _facts(request, source, dialled, said)
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
         return _without_store(dialled)
+    if facts is None:
+        return False
     ksr.drop_credentials()
-    decision = plan(Facts(match, caller, owns_number, network().trunks, network().pools))
+    decision = plan(facts)
     if isinstance(decision, Refusal):
-        _refuse(decision, match, caller)
+        _refuse(request, decision, facts)
         return True
-    media.repair_contact(request)
-    # not the PSAP: a probe would show it the caller's own number
-    ksr.track_dialog(probe_callee=False)
-    ksr.new_transaction()
-    lease = _lend(request, caller, decision)
+    _begin(request)
+    try:
+        lease = _lend(request, facts.caller, decision)
+    except TooManyCalls as error:
+        _refuse_beyond_limit(request, decision, facts, str(error))
+        return True
     if decision.kind is CallKind.READBACK:
         _to_readback(request, lease)
     else:
-        _to_psap(request, caller, decision, lease)
+        _to_trunks(request, facts, decision, lease, said)
     return True
 
 
-def _refuse(refusal: Refusal, match: EmergencyMatch, caller: Caller) -> None:
+def _facts(request: Request, source: Origin, dialled: str, said: location.Said) -> Facts | None:
+    passed_on = callers.passed_on(request, source, store())
+    caller = passed_on or callers.identify(request, source, store())
+    incoming = Incoming(
+        dialled=dialled,
+        call_id=request.call_id,
+        caller=caller,
+        address=request.address,
+        signalled_country=said.country,
+        attachments=said.attachments,
+        places=said.places,
+        default_country=config().default_country or None,
+        transfer_to=transfers.awaited(caller, store()) if passed_on is None else "",
+    )
+    return facts_for(store(), incoming, network(), ip_country)
+
+
+def _begin(request: Request) -> None:
+    """What is rewritten for every trunk alike becomes part of the message before the transaction keeps a copy of it."""
+    media.repair_contact(request)
+    media.offer()
+    ksr.apply_changes()
+    # not the PSAP: a probe would show it the caller's own number
+    ksr.track_dialog(probe_callee=False)
+    ksr.new_transaction()
+
+
+def _refuse(request: Request, refusal: Refusal, facts: Facts) -> None:
+    _count_refusal(refusal, facts)
+    if refusal.reason == "no_emergency_trunk":
+        _begin(request)
+        trunks.give_up("")
+    else:
+        ksr.reply(refusal.code, refusal.phrase, refusal.text)
+
+
+def _refuse_beyond_limit(request: Request, decision: RoutePlan, facts: Facts, why: str) -> None:
+    """A9: refused at once, counted and alarmed."""
+    refusal = Refusal(
+        503, "Too Many Emergency Calls", f"too_many_{decision.kind.value}_calls",
+        "This organisation has as many emergency calls in progress as it may have. Use another phone to call for help.",
+    )  # fmt: skip
+    alarm("call_limit_reached", f"{decision.kind.value} call {request.call_id} was refused: {why}")
+    _count_refusal(refusal, facts)
+    ksr.reply_final(refusal.code, refusal.phrase, refusal.text)
+
+
+def _count_refusal(refusal: Refusal, facts: Facts) -> None:
+    kind, tenant = facts.match.kind, facts.caller.tenant
     ksr.count("refusals_total", refusal.reason)
-    ksr.count("emergency_calls_total", match.kind, "refused")
+    ksr.count("emergency_calls_total", kind, "refused")
+    details = {"reason": refusal.reason, "code": refusal.code, "tenant_id": tenant.id if tenant else None, "kind": kind}
     try:
-        tenant_id = caller.tenant.id if caller.tenant else None
-        details = {"reason": refusal.reason, "code": refusal.code, "tenant_id": tenant_id, "kind": match.kind}
         store().note("refusal", details, now())
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
-    ksr.reply(refusal.code, refusal.phrase, refusal.text)
 
 
 def _lend(request: Request, caller: Caller, decision: RoutePlan) -> Lease | None:
-    """A callback number for this caller, durable before the INVITE leaves; None when there is none to be had."""
+    """A callback number for this caller, durable before the INVITE leaves; None when there is none to be had.
+
+    TooManyCalls: the caller's tenant has as many calls in progress as it may have.
+    """
+    limit = CallLimit(decision.most_calls, started_at()) if decision.most_calls is not None else None
     try:
-        lease = store().begin_call(request.call_id, decision.kind, caller, decision.pools, now())
+        lease = store().begin_call(
+            request.call_id, decision.kind, caller, decision.pools, now(), limit=limit, decision=decision.summary
+        )
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
         return None
@@ -74,67 +136,18 @@ def _lend(request: Request, caller: Caller, decision: RoutePlan) -> Lease | None
     return lease
 
 
-def _to_psap(request: Request, caller: Caller, decision: RoutePlan, lease: Lease | None) -> None:
-    own_number = caller.subscriber.number if caller.subscriber else None
-    shown = lease.number if lease else own_number
+def _to_trunks(request: Request, facts: Facts, decision: RoutePlan, lease: Lease | None, said: location.Said) -> None:
+    shown = lease.number if lease else facts.caller.number
     if shown:
         identity.show_only(shown, request)
     ksr.record_route(f"{identity.EMERGENCY_MARK}={shown}" if shown else "")
-    _remember_trunks(decision.sent, decision.trunks)
-    media.offer()
-    if not try_next_trunk():
-        give_up()
+    ksr.remember("shown", shown or "")
+    location.prepare(request, said, decision, shown)
+    trunks.remember(Attempt.of_hop(hop) for hop in decision.hops)
+    if not trunks.try_next():
+        trunks.give_up(shown or "")
     else:
         ksr.count("emergency_calls_total", CallKind.EMERGENCY, "with_lease" if lease else "without_lease")
-
-
-def _remember_trunks(number: str, trunks: tuple[Trunk, ...]) -> None:
-    """Keep the plan with the transaction: the failure routes need neither the store nor a second decision."""
-    ksr.remember("trunks", " ".join(f"{trunk.uri_of(number)}|{trunk.uri}" for trunk in trunks))
-
-
-def try_next_trunk() -> bool:
-    """Relay to the next trunk of the plan that a message can be sent to at all. False: there is none left."""
-    while remaining := ksr.recall("trunks"):
-        this, _, others = remaining.partition(" ")
-        uri, _, next_hop = this.partition("|")
-        ksr.set_uri(uri)
-        ksr.set_next_hop(next_hop)
-        ksr.timers(unanswered_ms=TRUNK_ANSWERS_WITHIN_MS, ringing_ms=PSAP_ANSWERS_WITHIN_MS)
-        ksr.on_failure("ksr_failure_trunk")
-        ksr.remember("trunks", others)
-        try:
-            if ksr.relay():
-                return True
-        except BaseException:
-            ksr.remember("trunks", remaining)  # it was not this trunk that failed
-            raise
-        alarm("trunk_unreachable", f"trunk {next_hop} cannot be sent to")
-    return False
-
-
-def give_up() -> None:
-    """No trunk took the call. Its number stays lent: the PSAP may have seen it."""
-    alarm("emergency_call_failed", "no trunk took an emergency call")
-    ksr.count("emergency_calls_total", CallKind.EMERGENCY, "failed")
-    ksr.reply_final(
-        503, "Emergency Service Failed", "No trunk could take the call. Use another phone to call for help."
-    )
-    end_here("no_trunk")
-
-
-def trunk_failed() -> None:
-    """A failure route: the next trunk, unless the caller hung up or the called party itself decided."""
-    if ksr.cancelled() or ksr.failure_code() in CALLED_PARTY_DECIDED:
-        end_here("refused")  # dialog tracking says so too, unless it could not follow this call
-        return
-    ksr.count("trunk_failovers_total")
-    next_trunk()
-
-
-def next_trunk() -> None:
-    if not try_next_trunk():
-        give_up()
 
 
 def _to_readback(request: Request, lease: Lease | None) -> None:
@@ -143,9 +156,8 @@ def _to_readback(request: Request, lease: Lease | None) -> None:
         end(request.call_id, "pool_empty")
         return
     ksr.record_route(f"{identity.EMERGENCY_MARK}={lease.number}")
-    media.offer()
     if media_server.send(
-        "readback", lease.number, lasts_at_most_ms=PSAP_ANSWERS_WITHIN_MS, on_failure="ksr_failure_readback"
+        "readback", lease.number, lasts_at_most_ms=READBACK_LASTS_AT_MOST_MS, on_failure="ksr_failure_readback"
     ):
         ksr.count("emergency_calls_total", CallKind.READBACK, "with_lease")
     else:
@@ -154,49 +166,36 @@ def _to_readback(request: Request, lease: Lease | None) -> None:
 
 def readback_failed() -> None:
     if ksr.cancelled():
-        end_here("refused")
+        trunks.end_here("refused")
         return
     ksr.count("emergency_calls_total", CallKind.READBACK, "failed")
     text = "The announcement cannot be played: the media server does not answer. Emergency calls still work."
     ksr.reply_final(503, "Announcement Not Available", text)
-    end_here("media_server_gone")
+    trunks.end_here("media_server_gone")
 
 
 def _without_store(dialled: str) -> bool:
     """The outage path: no lease, the caller's own number, the trunks as they were last known."""
-    # The country of a pool that was last known is where this node's callers are; after those, any other.
-    countries = dict.fromkeys([pool.country for pool in network().pools] + list(PLANS))
+    # The country of a pool that was last known is where this node's callers are; after those, any other that is served.
+    served = [code for code, table in PLANS.items() if table.served]
+    countries = dict.fromkeys([pool.country for pool in network().pools] + served)
     match = next(filter(None, (match_emergency(dialled, country) for country in countries)), None)
     if match is None:
         return False
     if match.kind is CallKind.READBACK:
         ksr.reply(503, "Announcement Not Available", "This node cannot read its store. Emergency calls still work.")
         return True
-    trunks = tuple(trunk for trunk in network().trunks if trunk.emergency)
-    if not trunks:
+    emergency = [trunk for trunk in network().trunks if trunk.emergency]
+    if not emergency:
         ksr.native_fallback()
         return True
+    media.offer()
+    ksr.apply_changes()
     ksr.new_transaction()
     ksr.record_route()
-    _remember_trunks(match.sent, trunks)
-    if try_next_trunk():
+    trunks.remember(Attempt.plain(trunk, match.sent) for trunk in emergency)
+    if trunks.try_next():
         ksr.count("emergency_calls_total", CallKind.EMERGENCY, "without_store")
     else:
-        give_up()
+        trunks.give_up("")
     return True
-
-
-def end_here(reason: str) -> None:
-    """End the call of this message, which has been answered: whatever goes wrong now must not answer it again."""
-    try:
-        end(message.call_id(), reason)
-    except Exception as error:  # noqa: BLE001  see above; the call is closed later, when it is presumed to have ended
-        alarm("call_end_not_written", repr(error))
-
-
-def end(call_id: str, reason: str) -> None:
-    """The call is over, however it ended: its window starts again (N2). Saying so twice is harmless."""
-    try:
-        store().end_call(call_id, now(), reason=reason)
-    except EdgeStoreUnavailable as error:
-        alarm("edge_store_unavailable", str(error))

@@ -40,6 +40,10 @@ def _text(value_of: Callable[[], object]) -> str:
     return "" if value is None else str(value)
 
 
+def has_body() -> bool:
+    return bool(KSR.textops.has_body() > 0)
+
+
 def has_contact() -> bool:
     return bool(KSR.hdr.is_present("Contact") > 0)
 
@@ -50,6 +54,11 @@ def has_to_tag() -> bool:
 
 def to_this_port(port: str) -> bool:
     return read("$Rp") == port
+
+
+def certificate_names(name: str) -> bool:
+    """Whether the peer of this TLS connection showed a verified certificate for this name."""
+    return read("$tls_peer_verified") == "1" and name in (read("$tls_peer_subject_cn"), read("$tls_peer_san_hostname"))
 
 
 def to_us() -> bool:
@@ -140,6 +149,16 @@ def remove_headers_like(pattern: str) -> None:
 
 def add_header(name: str, value: str) -> None:
     KSR.hdr.append(f"{name}: {_one_line(value)}\r\n")
+
+
+def set_body(body: str, content_type: str) -> None:
+    """Another body, in this branch alone where it is done in a branch route."""
+    KSR.textops.set_body(body, content_type)
+
+
+def set_user(user: str) -> None:
+    """Another user part of the Request-URI."""
+    KSR.pv.sets("$rU", user)
 
 
 def set_uri(uri: str) -> None:

@@ -10,7 +10,10 @@ PRIVATE_HEADERS = "^X-Holdfast"
 
 
 def send(feature: str, callback_number: str, *, lasts_at_most_ms: int, on_failure: str) -> bool:
-    """Relay this INVITE to the media server's `feature` (readback or callback). False: it cannot be sent."""
+    """Relay this INVITE to the media server's `feature`: readback, callback or unavailable. False: it cannot be sent.
+
+    `callback_number` "": none was lent.
+    """
     uri = config().media_uri
     ksr.remember("told_number", callback_number)
     ksr.set_uri(f"sip:{feature}@{uri}")
@@ -24,5 +27,6 @@ def send(feature: str, callback_number: str, *, lasts_at_most_ms: int, on_failur
 def tell() -> None:
     """In the branch route, so that only this branch carries them and no phone that is rung in its place."""
     if ksr.read("$rd") == config().media_address and ksr.read("$rp") == str(config().media_port):
-        ksr.add_header("X-Holdfast-Callback-Number", ksr.recall("told_number"))
+        if number := ksr.recall("told_number"):
+            ksr.add_header("X-Holdfast-Callback-Number", number)
         ksr.add_header("X-Holdfast-Language", config().language)

@@ -60,6 +60,21 @@ def _contact_uri() -> str:
     return ksr.read("$(ct{nameaddr.uri})") if ksr.has_contact() else ""
 
 
+def asserted_user() -> str:
+    """The user part of the P-Asserted-Identity, for those who may assert one; else ""."""
+    return ksr.read("$(ai{uri.user})")
+
+
+def body() -> tuple[str, str]:
+    """The Content-Type and the body; "" each when there is none, or it is not UTF-8."""
+    return ksr.read("$cT"), ksr.read("$rb")
+
+
+def header(name: str) -> str:
+    """Every value of a header, joined by commas (RFC 3261 §7.3.1); "" when there is none, or it is not UTF-8."""
+    return ksr.read(f"$(hdr({name})[*])")
+
+
 def mentions(text: str) -> bool:
     """Whether the message, in lower case, has this text anywhere; True as well when it cannot be told."""
     everything = ksr.read("$mb").lower()

@@ -2,9 +2,10 @@
 
 import random
 
-from holdfast.core import numbers
+from holdfast.core import dialling, numbers
 from holdfast.core.country import DEFAULT_COUNTRY
 from holdfast.core.model import Subscriber
+from holdfast.edge.store_facts import dial_rules
 from kemi import callers, ksr, media
 from kemi.callers import Origin
 from kemi.context import config, network, store
@@ -58,8 +59,12 @@ def call(request: Request, source: Origin) -> None:
     """An INVITE that is neither an emergency call nor a callback."""
     if source.media_server:
         ksr.reply(403, "Forbidden", "The media server places no ordinary calls.")
+    elif source.is_pbx:
+        _from_pbx(request, source)
     elif source.trunk is not None:
-        _to_local_user(request, _called_from_outside(request))
+        number = numbers.e164(request.user, DEFAULT_COUNTRY)
+        if number is None or not _to_number(request, number):
+            _nobody()
     else:
         _from_phone(request)
 
@@ -71,26 +76,68 @@ def _from_phone(request: Request) -> None:
     ksr.drop_credentials()
     tenant = store().tenant(caller.tenant_id)
     callee = store().subscriber(request.user, config().domain) if ksr.to_us() else None
-    number = numbers.e164(request.user, callers.country_of(caller, tenant))
-    if callee is None and number is not None:
-        callee = store().subscriber_by_number(number)
     if callee is not None:
         _to_local_user(request, callee)
-    elif number is None or store().is_pool_number(number):
-        ksr.reply(404, "Not Found", "Nobody here has that name or number.")
+        return
+    number = _meant(request, caller.tenant_id, callers.country_of(caller, tenant))
+    if number is None or store().is_pool_number(number):
+        _nobody()
+    elif not _to_number(request, number):
+        _to_trunk(request, number, shown=caller.number, permitted=caller.outbound_enabled)
+
+
+def _from_pbx(request: Request, source: Origin) -> None:
+    """A tenant's PBX on a trunk, which is known by its address and never challenged."""
+    caller = callers.identify(request, source, store())
+    tenant = caller.tenant
+    number = _meant(request, tenant.id, tenant.country) if tenant else None
+    if number is None or store().is_pool_number(number):
+        _nobody()
+    elif not _to_number(request, number):
+        owned = store().platform_number(caller.number) if caller.number else None
+        mine = owned is not None and tenant is not None and owned.tenant_id == tenant.id
+        permitted = owned is not None and mine and owned.outbound_enabled
+        _to_trunk(request, number, shown=caller.number if mine else None, permitted=permitted)
+
+
+def _meant(request: Request, tenant_id: int, country: str) -> str | None:
+    """The number that is called, as the tenant's dial plan has it; None: it is none."""
+    dialled = numbers.dialled_from_uri(request.uri)
+    return numbers.e164(dialling.translate(dialled, dial_rules(store(), tenant_id, dialled)), country)
+
+
+def _nobody() -> None:
+    ksr.reply(404, "Not Found", "Nobody here has that name or number.")
+
+
+def _to_number(request: Request, number: str) -> bool:
+    """To whoever here has the number: a user, or a PBX of the tenant that owns it. False: nobody here has it."""
+    callee = store().subscriber_by_number(number)
+    if callee is not None:
+        _to_local_user(request, callee)
+        return True
+    owned = store().platform_number(number)
+    if owned is None:
+        return False
+    pbx = store().pbx_of(owned.tenant_id)
+    groups = network().groups
+    trunk = next((
+        trunk for trunk in network().trunks
+        if groups[trunk.trunk_group_id].pbx and groups[trunk.trunk_group_id].tenant_id == owned.tenant_id
+    ), None)  # fmt: skip
+    if pbx is not None and ksr.lookup(pbx.aor):
+        ksr.set_user(number)
+    elif trunk is not None:
+        ksr.set_uri(trunk.uri_of(number))
+        ksr.set_next_hop(trunk.uri)
     else:
-        _to_trunk(request, caller, number)
+        return False
+    _relay(request)
+    return True
 
 
-def _called_from_outside(request: Request) -> Subscriber | None:
-    number = numbers.e164(request.user, DEFAULT_COUNTRY)
-    return store().subscriber_by_number(number) if number else None
-
-
-def _to_local_user(request: Request, callee: Subscriber | None) -> None:
-    if callee is None:
-        ksr.reply(404, "Not Found", "Nobody here has that name or number.")
-    elif not callee.inbound_enabled:
+def _to_local_user(request: Request, callee: Subscriber) -> None:
+    if not callee.inbound_enabled:
         ksr.reply(403, "Inbound Calls Disabled", "This user takes no calls.")
     elif callee.do_not_disturb:
         ksr.reply(486, "Do Not Disturb", "This user wishes not to be disturbed.")
@@ -110,14 +157,15 @@ def _forward(request: Request, callee: Subscriber, target: str) -> None:
     if other is not None and ksr.lookup(other.aor):
         _relay(request)
     elif other is None and number is not None and callee.outbound_enabled:
-        _to_trunk(request, callee, number)
+        _to_trunk(request, number, shown=callee.number, permitted=True)
     else:
         ksr.reply(480, "Temporarily Unavailable", "This user's calls are forwarded to somebody who cannot be reached.")
 
 
-def _to_trunk(request: Request, caller: Subscriber, number: str) -> None:
+def _to_trunk(request: Request, number: str, *, shown: str | None, permitted: bool) -> None:
+    """Out over the first trunk for ordinary calls. `shown`: the caller's own number, if they may show it."""
     trunks = [trunk for trunk in network().trunks if trunk.ordinary]
-    if not caller.outbound_enabled:
+    if not permitted:
         ksr.reply(403, "Outbound Calls Disabled", "This user may not call outside.")
         return
     if not trunks:
@@ -126,8 +174,8 @@ def _to_trunk(request: Request, caller: Subscriber, number: str) -> None:
     ksr.remove_header("P-Preferred-Identity")
     ksr.remove_header("P-Asserted-Identity")
     ksr.remove_header("Remote-Party-ID")
-    if caller.number:
-        ksr.add_header("P-Asserted-Identity", f"<sip:{caller.number}@{config().address}>")
+    if shown:
+        ksr.add_header("P-Asserted-Identity", f"<sip:{shown}@{config().address}>")
     ksr.set_uri(trunks[0].uri_of(number))
     ksr.set_next_hop(trunks[0].uri)
     _relay(request)

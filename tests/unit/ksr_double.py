@@ -75,6 +75,9 @@ class Message:
     to_tag: bool = False
     headers: list[tuple[str, bytes]] = field(default_factory=list)
     digest_user: bytes | None = None
+    asserted_user: bytes | None = None
+    content_type: bytes | None = None
+    body: bytes | None = None
     pseudo_variables: dict[str, bytes | None] = field(default_factory=dict)
 
     def variables(self) -> dict[str, bytes | None]:
@@ -85,7 +88,8 @@ class Message:
             "$sp": str(self.port).encode(), "$proto": self.transport.encode(), "$au": self.digest_user,
             "$(rU{s.select,0,;})": user.partition(b";")[0] if at else None,
             "$(ci{s.md5})": hashlib.md5(self.call_id).hexdigest().encode(), "$(dlg(callid){s.md5})": None,
-            "$(ct{nameaddr.uri})": self.contact, "$(ct{param.value,expires})": None, "$dlg(callid)": None,
+            "$(ai{uri.user})": self.asserted_user, "$cT": self.content_type, "$rb": self.body, "$Tb": b"1699990000",
+            "$(hdr(Refer-To){nameaddr.uri})": None, "$(ct{nameaddr.uri})": self.contact, "$(ct{param.value,expires})": None, "$dlg(callid)": None,
             **self.pseudo_variables,
         }  # fmt: skip
 
@@ -129,6 +133,7 @@ class Ksr:
         self.errors: list[str] = []
         self.counted: list[tuple[str, ...]] = []
         self.from_uri = ""
+        self.bodies: list[tuple[str, str]] = []
         self.branches: list[str] = []
         self._fail = fail
         self._uri = message.uri.decode("utf-8", "replace")
@@ -138,6 +143,10 @@ class Ksr:
     def outcomes(self) -> int:
         """How often this message was answered for good or sent on."""
         return len(self.relayed) + len(self.replies) + len(self.routed)
+
+    def leaving(self, name: str) -> list[str]:
+        """What this header says in the message as it is now."""
+        return [value for known, value in self._leaving if known.lower() == name.lower()]
 
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
@@ -186,6 +195,10 @@ class Ksr:
         if name.startswith("$hdr("):
             values = [value for known, value in self.message.all_headers() if known.lower() == name[5:-1].lower()]
             return values[0].decode() if values else None
+        if name.startswith("$(hdr(") and name.endswith(")[*])"):
+            wanted = name[6:-5].lower()
+            values = [value for known, value in self.message.all_headers() if known.lower() == wanted]
+            return b",".join(values).decode() if values else None
         if name in ("$rd", "$rp", "$Rp"):
             return str(self.kamailio.answers.get(name, ""))
         if name == "$mb":
@@ -197,6 +210,9 @@ class Ksr:
         return None if value is None else value.decode()
 
     def _pv_sets(self, name: str, value: str) -> bool:
+        if name == "$rU":
+            self._uri = f"sip:{value}@{self._uri.partition('@')[2]}"
+            return True
         if not re.fullmatch(r"\$avp\(\w+\)", name):
             raise NotInKemi(f"KSR.pv.sets({name!r}) is no variable that lives as long as the transaction")
         self.kamailio.avps[name[5:-1]] = value
@@ -225,6 +241,13 @@ class Ksr:
 
     def _hdr_remove(self, name: str) -> int:
         self._leaving = [one for one in self._leaving if one[0].lower() != name.lower()]
+        return 1
+
+    def _textops_has_body(self) -> int:
+        return 1 if self.message.body else -1
+
+    def _textops_set_body(self, body: str, content_type: str) -> int:
+        self.bodies.append((content_type, body))
         return 1
 
     def _textops_remove_hf_re(self, pattern: str) -> int:

@@ -167,8 +167,18 @@ def test_a_trunk_that_cannot_be_sent_to_is_passed_over(edge: Edge) -> None:
     assert done.relayed[0].next_hop == "sip:192.0.2.2:5060;transport=udp"
 
 
-def test_when_no_trunk_takes_the_call_it_ends_with_503_and_its_number_stays_lent(edge: Edge) -> None:
+def test_when_no_trunk_takes_the_call_its_caller_hears_so_and_then_503_and_its_number_stays_lent(edge: Edge) -> None:
     edge.kamailio.answers["tm.t_relay"] = [-1, -1]
+    done = edge.call(invite())
+    assert [sent.uri for sent in done.relayed] == ["sip:unavailable@127.0.0.1:5080"]
+    assert done.replies == []
+    assert edge.call(invite(), "ksr_failure_unavailable").replies == [503]
+    assert edge.rows("select * from emergency_call") == []
+    assert len(edge.rows("select * from lease")) == 1
+
+
+def test_when_there_is_nobody_to_say_so_either_it_ends_with_503_at_once(edge: Edge) -> None:
+    edge.kamailio.answers["tm.t_relay"] = [-1, -1, -1]
     assert edge.call(invite()).replies == [503]
     assert edge.rows("select * from emergency_call") == []
     assert len(edge.rows("select * from lease")) == 1
@@ -180,8 +190,8 @@ def test_another_trunk_is_tried_after_a_trunks_failure(edge: Edge, code: int) ->
     edge.kamailio.answers["tm.t_get_status_code"] = code
     done = edge.call(invite(), "ksr_failure_trunk")
     assert done.relayed[0].uri == "sip:911@192.0.2.2:5060"
-    edge.kamailio.answers["tm.t_relay"] = []
-    assert edge.call(invite(), "ksr_failure_trunk").replies == [503]
+    last = edge.call(invite(), "ksr_failure_trunk")
+    assert [sent.uri for sent in last.relayed] == ["sip:unavailable@127.0.0.1:5080"]
 
 
 @pytest.mark.parametrize("code", [486, 600, 603, 604, 606])

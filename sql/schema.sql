@@ -228,6 +228,11 @@ create function is_call_uri(uri text) returns boolean
     return uri ~ '^(tel:)?\+?[0-9]{2,15}$' or uri ~ '^sips?:[A-Za-z0-9_.+*#-]{1,64}@[A-Za-z0-9.:\[\]-]{1,253}(;[A-Za-z0-9=._-]{1,64})*$'
         or uri ~ '^urn:service:sos(\.[a-z0-9-]+)*$';
 
+-- A URI as it can stand between < and > and in XML (RFC 3986), at most 250 characters after its scheme.
+create function is_uri(uri text) returns boolean
+    language sql immutable
+    return uri ~ '^[a-z]+:([]A-Za-z0-9._~:/?#[@!$&''()*+,;=-]|%[0-9A-Fa-f]{2}){1,250}$';
+
 create function are_failure_codes(codes integer[]) returns boolean
     language sql immutable
     return coalesce((select bool_and(coalesce(code between 400 and 699, false)) from unnest(codes) as code), true);
@@ -257,7 +262,7 @@ create table trunk_group (
     psap_method text not null default 'fixed'
               constraint trunk_group_psap_method_known check (psap_method in ('fixed', 'lost', 'boundary')),
     psap_uri  text      constraint trunk_group_psap_uri_format check (is_call_uri(psap_uri)),
-    lost_url  text      constraint trunk_group_lost_url_format check (lost_url ~ '^https?://[!#-;=?-\[\]-~]{1,512}$'),
+    lost_url  text      constraint trunk_group_lost_url_format check (lost_url ~ '^https?://[^/]' and is_uri(lost_url)),
     constraint trunk_group_lost_has_url check (psap_method <> 'lost' or lost_url is not null),
     -- a group that carries no call to a PSAP or screening centre would never use them
     constraint trunk_group_psap_is_used
@@ -430,8 +435,8 @@ create table policy (
     name             name_text not null,
     usage            name_text,                    -- whose routing rules its callers' calls follow; null: the direct offer
     -- told to the provider with the location (L1)
-    notification_uri text      constraint policy_notification_format check (notification_uri ~ '^(sips?:|https?://)[!#-;=?-\[\]-~]{1,512}$'),
-    conference_uri   text      constraint policy_conference_format check (conference_uri ~ '^(sips?:|tel:)[!#-;=?-\[\]-~]{1,256}$'),
+    notification_uri text      constraint policy_notification_format check (notification_uri ~ '^(sips?:|https?://)[^/]' and is_uri(notification_uri)),
+    conference_uri   text      constraint policy_conference_format check (conference_uri ~ '^(sips?|tel):' and is_uri(conference_uri)),
     conference_mode  text      constraint policy_conference_mode_known check (conference_mode in ('oneway', 'twoway')),
     constraint policy_conference_whole check ((conference_mode is null) = (conference_uri is null)),
     revision         bigint    not null constraint policy_revision_once unique,
@@ -1405,5 +1410,5 @@ grant insert, update, delete on node, tenant, platform_number, subscriber, trunk
 grant delete, insert (number, pool_id, shared), update (pool_id, shared) on pool_number to holdfast_admin;
 grant insert (id, what) on provisioning_change to holdfast_admin;
 grant usage, select on sequence revision_seq to holdfast_admin;
-grant execute on function are_trunk_sources(inet[]), is_call_uri(text), are_failure_codes(integer[]), epoch_now(),
+grant execute on function are_trunk_sources(inet[]), is_call_uri(text), is_uri(text), are_failure_codes(integer[]), epoch_now(),
     max_call_s(), is_held(lease), node_at(inet[], integer) to holdfast_admin;

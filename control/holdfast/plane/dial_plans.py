@@ -108,7 +108,8 @@ def _candidates(rule: DialRule, country: str) -> set[str]:
     plan = PLANS[country]
     before = rule.prepend + rule.prefix[rule.strip :]
     forms = (lead + number for number in plan.emergency for lead in ("", "+", f"+{plan.calling_code}"))
-    return {rule.prefix + form[len(before) :] for form in forms if form.startswith(before)}
+    rests = {form[len(before) :] for form in forms if form.startswith(before)}
+    return {rule.prefix + rest for rest in rests if not rest.startswith("+")}  # nobody can dial + in the middle
 
 
 def _rows(connection: db.Connection, tenant: str | None) -> tuple[_RuleRow, ...]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from holdfast.errors import InputError
 from holdfast.plane.values import shown
 
-#: Visible ASCII but what could end a quoted string or a URI in a header: " < > and \
-_URI_CHARACTER = r"[!#-;=?-\[\]-~]"
-_NOTIFICATION = re.compile(rf"(sips?:|https?://){_URI_CHARACTER}{{1,512}}")
-_CONFERENCE = re.compile(rf"(sips?:|tel:){_URI_CHARACTER}{{1,256}}")
-_LOST_URL = re.compile(rf"https?://{_URI_CHARACTER}{{1,512}}")
+#: RFC 3986 §2, after the scheme; what a PIDF-LO can hold (core.pidf_lo_build)
+_REST = r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})"
+_NOTIFICATION = re.compile(rf"(?=(?:sips?:|https?://)[^/])[a-z]+:{_REST}{{1,250}}")
+_CONFERENCE = re.compile(rf"(?:sips?|tel):{_REST}{{1,250}}")
+_LOST_URL = re.compile(rf"(?=https?://[^/])[a-z]+:{_REST}{{1,250}}")
 _CALL_URI = re.compile(
     r"(tel:)?\+?[0-9]{2,15}"
     r"|sips?:[A-Za-z0-9_.+*#-]{1,64}@[A-Za-z0-9.:\[\]-]{1,253}(;[A-Za-z0-9=._-]{1,64})*"

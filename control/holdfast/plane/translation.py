@@ -92,6 +92,8 @@ def _offending_values(error: psycopg.Error) -> str:
     if not found:
         return "that value"
     columns, key = found.groups()
+    if columns == "tenant_id, name":
+        return key.partition(", ")[2]  # people know what is a tenant's by its name
     if ", " not in columns:
         return key  # a name may hold a comma
     values = key.split(", ")

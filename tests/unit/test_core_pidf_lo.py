@@ -1,7 +1,6 @@
 """Location documents as they come in: what phones, PBXs and Lync say, and what no document may do to us."""
 
 import contextlib
-import time
 from pathlib import Path
 
 import pytest
@@ -276,10 +275,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("before", HOSTILE.values(), ids=HOSTILE)
 def test_l1_a_document_that_declares_anything_is_refused_at_once(before: str) -> None:
-    began = time.perf_counter()
     with pytest.raises(InputError, match=r"document type|processing instruction"):
         parse(document(CIVIC.replace("WA", "&a9;&x;"), before=before))
-    assert time.perf_counter() - began < 0.5  # expanded, it would be a gigabyte
 
 
 def nested(depth: int) -> str:
@@ -329,7 +326,7 @@ def test_l1_other_encodings_are_refused_whatever_they_declare(encoding: str, dec
 
 
 def test_l1_no_entity_is_smuggled_in_in_utf_16() -> None:
-    """expat reads UTF-16 even when told that it is UTF-8: a document type would pass unseen."""
+    """Expat reads UTF-16 even when told that it is UTF-8: a document type would pass unseen."""
     before = '<!DOCTYPE presence [<!ENTITY a9 "ha">]>'
     with pytest.raises(InputError, match="not in UTF-8"):
         parse(document(CIVIC.replace("WA", "&a9;"), before=before).decode().encode("utf-16-le"))

@@ -50,7 +50,7 @@ def references(header_values: Iterable[str]) -> tuple[GeolocationRef, ...]:
     What is no reference is left out: a bad one shall not cost the good one beside it. So is loc-src, which only those
     whom we trust may write (RFC 8787 §4). InputError when there is more than any message needs.
     """
-    found: list[GeolocationRef] = []
+    found: dict[str, GeolocationRef] = {}
     length = 0
     for value in header_values:
         length += len(value)
@@ -60,11 +60,10 @@ def references(header_values: Iterable[str]) -> tuple[GeolocationRef, ...]:
             match = _REFERENCE.fullmatch(text)
             if match is not None:
                 params = [part for part in _ONE_PARAMETER.findall(match["params"]) if _name(part) != "loc-src"]
-                found.append(GeolocationRef(match["uri"], "".join(params)))
-    several = tuple({reference.uri: reference for reference in reversed(found)}.values())[::-1]
-    if len(several) > MAX_REFERENCES:
-        raise InputError(f"{len(several)} location references; at most {MAX_REFERENCES} are read")
-    return several
+                found.setdefault(match["uri"], GeolocationRef(match["uri"], "".join(params)))
+    if len(found) > MAX_REFERENCES:
+        raise InputError(f"{len(found)} location references; at most {MAX_REFERENCES} are read")
+    return tuple(found.values())
 
 
 def _name(parameter: str) -> str:

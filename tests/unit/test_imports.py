@@ -48,9 +48,10 @@ RULES = (
     Rule("esl imports errors only", "control/holdfast/esl/*.py", ("holdfast.esl",), ()),
     Rule("calls import core, esl, metrics and settings only", "control/holdfast/calls/*.py", ("holdfast.calls",),
          (*CORE, "holdfast.esl", "holdfast.metrics", "holdfast.controller_metrics", "holdfast.settings")),
-    Rule("plane imports core, settings, metrics, psycopg and the web framework only", "control/holdfast/plane/*.py",
-         ("holdfast.plane",),
-         (*CORE, "holdfast.settings", "holdfast.metrics", "holdfast.plane_metrics", "psycopg", *WEB)),
+    Rule("plane imports core, settings, metrics, psycopg, httpx, shapely and the web framework only",
+         "control/holdfast/plane/*.py", ("holdfast.plane",),
+         (*CORE, "holdfast.settings", "holdfast.metrics", "holdfast.plane_metrics", "psycopg", "httpx", "shapely",
+          *WEB)),
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """`holdfast number`: the numbers that tenants own. `holdfast pool`: the numbers that emergency callers are lent."""
 
-from typing import BinaryIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO, TypeVar
 
 import click
 
@@ -8,9 +9,11 @@ from holdfast.commands import context as common
 from holdfast.commands.context import Context, json_option, pass_context
 from holdfast.commands.importing import run_import
 from holdfast.commands.output import show_json, show_list
+from holdfast.commands.place_notes import tell, tell_what_cannot_be_known
 from holdfast.errors import InputError
-from holdfast.plane import country_rules, imports, numbers, provisioning, values
+from holdfast.plane import country_rules, db, imports, numbers, provisioning, registered_addresses, values
 
+_F = TypeVar("_F", bound=Callable[..., None])
 _limit_option = click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 
 
@@ -19,17 +22,43 @@ def number() -> None:
     """Platform numbers: the numbers that tenants own and their users have."""
 
 
+def _address_options(command: _F) -> _F:
+    options: Sequence[Callable[[_F], _F]] = (
+        click.option("--location", help="The registered address: a location of the number's tenant (C2)."),
+        click.option(
+            "--enhanced", type=common.ON_OFF,
+            help="Whether calls go to the local PSAP with the registered address, which is billed (C2).",
+        ),
+        click.option("--carrier", help="The trunk group of the carrier that owns the number (O1)."),
+        click.option("--may-set-address", type=common.ON_OFF, help="Whether others than its carrier may (O2)."),
+        click.option("--may-change-address", type=common.ON_OFF, help="Whether others than its carrier may (O2)."),
+        click.option("--may-delete-address", type=common.ON_OFF, help="Whether others than its carrier may (O2)."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_no_location_option = click.option("--no-location", is_flag=True, help="No registered address any more.")
+
+
 @number.command("add")
 @click.argument("numbers_given", metavar="NUMBER|RANGE...", nargs=-1, required=True)
 @click.option("--tenant", required=True, help="The tenant's name.")
 @click.option("--outbound", type=common.ON_OFF, default=True, help="Whether it may call out (A5); on by default.")
+@_address_options
 @pass_context
-def add(context: Context, numbers_given: tuple[str, ...], tenant: str, outbound: bool) -> None:
-    """Give a tenant numbers, such as +12025550123, or a range, +12025550100-+12025550149."""
+def add(context: Context, /, numbers_given: tuple[str, ...], tenant: str, outbound: bool, **options: object) -> None:
+    """Give a tenant numbers, such as +12025550123, or a range, +12025550100-+12025550149.
+
+    This is a carrier's upload, too: it may say the address and what others may do with it.
+    """
     added = _expand(numbers_given)
+    columns = common.given(outbound_enabled=outbound, **options)
     with context.connection() as connection:
-        numbers.add_platform_numbers(connection, tenant, added, outbound=outbound)
-    click.echo(f"{_count(added)} added to tenant {tenant}")
+        numbers.add_platform_numbers(connection, tenant, added, columns)
+        click.echo(f"{_count(added)} added to tenant {tenant}")
+        _tell_of_addresses(connection, added, columns)
 
 
 @number.command("list")
@@ -41,18 +70,50 @@ def list_numbers(context: Context, tenant: str | None, limit: int | None, as_jso
     """List platform numbers."""
     with context.connection() as connection:
         found = numbers.platform_numbers(connection, tenant=tenant, limit=limit)
-    show_list(found, as_json=as_json, empty="There are no such numbers.")
+    columns = ("number", "tenant", "outbound_enabled", "user", "carrier", "location", "enhanced")
+    show_list(found, as_json=as_json, columns=columns, empty="There are no such numbers.")
 
 
 @number.command("set")
 @click.argument("which", metavar="NUMBER", type=common.NUMBER)
-@click.option("--outbound", type=common.ON_OFF, required=True, help="Whether it may call out (A5).")
+@click.option("--outbound", "outbound_enabled", type=common.ON_OFF, help="Whether it may call out (A5).")
+@_address_options
+@_no_location_option
+@click.option("--no-carrier", is_flag=True, help="It is no carrier's: its calls take the platform's own offer.")
 @pass_context
-def change_number(context: Context, which: str, outbound: bool) -> None:
-    """Change a platform number."""
+def change_number(context: Context, /, which: str, no_location: bool, no_carrier: bool, **options: object) -> None:
+    """Change a platform number, as its tenant's administrator. What its carrier keeps to itself is refused (O2)."""
+    columns = common.changes({"location": no_location, "carrier": no_carrier}, **options)
     with context.connection() as connection:
-        numbers.change_platform_number(connection, which, outbound=outbound)
-    click.echo(f"number {which} changed")
+        numbers.change_platform_number(connection, which, columns)
+        click.echo(f"number {which} changed")
+        _tell_of_addresses(connection, [which], columns)
+
+
+@number.command("carrier-update")
+@click.argument("which", metavar="NUMBER", type=common.NUMBER)
+@click.option(
+    "--for-carrier", required=True, help="The carrier (its trunk group) that owns the number and wants it so."
+)
+@_address_options
+@_no_location_option
+@pass_context
+def carrier_update(context: Context, /, which: str, for_carrier: str, no_location: bool, **options: object) -> None:
+    """Change a number as the carrier that owns it: its address, and what others may do with that (O2).
+
+    --carrier gives it to another carrier.
+    """
+    columns = common.changes({"location": no_location}, **options)
+    with context.connection() as connection:
+        numbers.change_platform_number(connection, which, columns, for_carrier=for_carrier)
+        click.echo(f"number {which} changed for carrier {for_carrier}")
+        _tell_of_addresses(connection, [which], columns)
+
+
+def _tell_of_addresses(connection: db.Connection, changed: Sequence[str], columns: Mapping[str, object]) -> None:
+    if registered_addresses.concerns_address(columns):
+        tell(registered_addresses.notes(connection, changed, columns))
+        tell_what_cannot_be_known()
 
 
 @number.command("import")
@@ -62,12 +123,20 @@ def change_number(context: Context, which: str, outbound: bool) -> None:
 def import_numbers(context: Context, file: BinaryIO, tenant: str | None) -> None:
     """Import platform numbers from a CSV file (- is standard input): all of them, or none if any row is wrong.
 
-    Columns: number; and, if wanted, tenant, outbound_enabled. The first row names them, in any order.
+    Columns: number; and, if wanted, tenant, outbound_enabled, carrier, location, enhanced, may_set_address,
+    may_change_address, may_delete_address. The first row names them, in any order.
     """
-    run_import(
-        context, file, "numbers",
-        lambda connection, progress: imports.import_numbers(connection, file, tenant=tenant, progress=progress),
-    )  # fmt: skip
+    with_address = 0
+
+    def load(connection: db.Connection, progress: Callable[[int], None]) -> int:
+        nonlocal with_address
+        done = imports.import_numbers(connection, file, tenant=tenant, progress=progress)
+        with_address = done.with_address
+        return done.count
+
+    run_import(context, file, "numbers", load)
+    if with_address:
+        tell_what_cannot_be_known()
 
 
 @click.group()

@@ -1,6 +1,7 @@
 """Importing users, platform numbers and callback numbers from CSV: the columns of each kind, and what is checked."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from holdfast.errors import InputError
@@ -83,7 +84,11 @@ _USERS = Kind(
 )  # fmt: skip
 
 _NUMBERS = Kind(
-    staged={"line": "integer", "tenant": "text", "number": "text", "outbound_enabled": "boolean"},
+    staged={
+        "line": "integer", "tenant": "text", "number": "text", "outbound_enabled": "boolean", "carrier": "text",
+        "location": "text", "enhanced": "boolean", "may_set_address": "boolean", "may_change_address": "boolean",
+        "may_delete_address": "boolean",
+    },
     checks=(
         TENANT_EXISTS,
         _NUMBER_ONCE_IN_FILE,
@@ -99,11 +104,29 @@ _NUMBERS = Kind(
                from staged s join pool_number p using (number) join pool o on o.id = p.pool_id""",
             "give tenants only numbers that are in no pool",
         ),
+        Check(
+            "carrier",
+            """select line, 'there is no trunk group ' || quote_literal(carrier) from staged
+               where carrier is not null and not exists (select from trunk_group g where g.name = staged.carrier)""",
+            "make it first ('holdfast trunk-group create'), or correct the name",
+        ),
+        Check(
+            "location",
+            """select s.line, 'tenant ' || quote_literal(s.tenant) || ' has no location ' || quote_literal(s.location)
+               from staged s join tenant t on t.name = s.tenant
+               where s.location is not null and not exists (
+                   select from location l where l.tenant_id = t.id and l.name = s.location)""",
+            "make it first ('holdfast location create'), or correct the name",
+        ),
     ),
-    insert="""insert into platform_number (number, tenant_id, outbound_enabled)
-              select s.number, t.id, s.outbound_enabled
-              from staged s join tenant t on t.name = s.tenant order by s.line""",
-)
+    insert="""insert into platform_number (number, tenant_id, outbound_enabled, trunk_group_id, location_id, enhanced,
+                                           may_set_address, may_change_address, may_delete_address)
+              select s.number, t.id, s.outbound_enabled, g.id, l.id, s.enhanced,
+                     s.may_set_address, s.may_change_address, s.may_delete_address
+              from staged s join tenant t on t.name = s.tenant left join trunk_group g on g.name = s.carrier
+                   left join location l on l.tenant_id = t.id and l.name = s.location
+              order by s.line""",
+)  # fmt: skip
 
 _POOL_NUMBERS = Kind(
     staged={"line": "integer", "pool": "text", "number": "text", "shared": "boolean"},
@@ -162,14 +185,41 @@ def import_users(
     return import_file(connection, CsvFile(file, columns, progress, _check_user), _USERS, "user import", _with_ha1)
 
 
-def import_numbers(connection: db.Connection, file: BinaryIO, *, tenant: str | None, progress: Progress) -> int:
-    """Import platform numbers; returns how many. Columns: number; tenant, outbound_enabled."""
+@dataclass(frozen=True, slots=True)
+class NumbersImported:
+    """How many numbers were imported, and how many of them with a registered address."""
+
+    count: int
+    with_address: int
+
+
+def import_numbers(
+    connection: db.Connection, file: BinaryIO, *, tenant: str | None, progress: Progress
+) -> NumbersImported:
+    """Import platform numbers. It is a carrier's upload, and may say all of their addresses (O2).
+
+    Columns: number; tenant, outbound_enabled, carrier, location, enhanced, may_set_address, may_change_address,
+    may_delete_address.
+    """
     columns = (
         Column("number", values.number, required=True),
         tenant_column(connection, tenant),
         Column("outbound_enabled", values.flag, default=True),
+        Column("carrier", values.name),
+        Column("location", values.name),
+        Column("enhanced", values.flag, default=False),
+        *(Column(name, values.flag, default=True) for name in _MAY),
     )
-    return import_file(connection, CsvFile(file, columns, progress), _NUMBERS, "number import", dict)
+    with_address = 0
+
+    def counted(row: Mapping[str, object]) -> dict[str, object]:
+        nonlocal with_address
+        with_address += row["location"] is not None
+        return dict(row)
+
+    source = CsvFile(file, columns, progress, _check_address)
+    count = import_file(connection, source, _NUMBERS, "number import", counted)
+    return NumbersImported(count, with_address)
 
 
 def import_pool_numbers(connection: db.Connection, file: BinaryIO, *, pool: str, progress: Progress) -> int:
@@ -185,6 +235,19 @@ def import_pool_numbers(connection: db.Connection, file: BinaryIO, *, pool: str,
         return {**row, "pool": pool}
 
     return import_file(connection, CsvFile(file, columns, progress), _POOL_NUMBERS, f"pool import {pool}", in_pool)
+
+
+_MAY = ("may_set_address", "may_change_address", "may_delete_address")
+
+
+def _check_address(row: Mapping[str, object]) -> Iterator[tuple[str, InputError]]:
+    if row["enhanced"] and row["location"] is None:
+        yield "enhanced", InputError("an enhanced number needs a registered address", mend="fill in location, too")
+    if row["carrier"] is None and not all(row[name] for name in _MAY):
+        yield (
+            "carrier",
+            InputError("only a carrier restricts what may be done with a number's address", mend="name the carrier"),
+        )
 
 
 def _check_user(row: Mapping[str, object]) -> Iterator[tuple[str, InputError]]:

@@ -133,7 +133,7 @@ def root(response: httpx.Response) -> Any:
 
 
 def error_code(response: httpx.Response) -> str:
-    """The code of a HELD error (RFC 5985 §6.4)."""
+    """The code of a HELD error (RFC 5985 §6.3)."""
     error = root(response)
     assert error.tag == f"{{{HELD}}}error"
     assert error.find(f"{{{HELD}}}message").text

@@ -297,9 +297,10 @@ def test_a_body_that_never_ends_is_given_up(api: ApiServer, known: Reference) ->
 
 
 def test_who_goes_away_in_the_middle_leaves_nothing_behind(api: ApiServer, known: Reference) -> None:
-    for head in ("GET /location/x HTTP/1.1\r\nHost: x\r\n\r\n", "POST /location/x HTTP/1.1\r\nContent-Length: 9\r\n"):
+    host = "HTTP/1.1\r\nHost: x\r\n"
+    for begun in ("GET /loc", f"GET /location/x {host}\r\n", f"POST /location/x {host}Content-Length: 9\r\n\r\n<"):
         with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connection:
-            connection.sendall(head.encode())
+            connection.sendall(begun.encode())
     wait_until("nobody to wait", lambda: api.metrics()["holdfast_api_waiting_requests"] == 0, within_s=5)
     assert api.get(known.token).status_code == 200
     assert "Traceback" not in api.daemon.log()

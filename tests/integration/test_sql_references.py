@@ -10,14 +10,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from holdfast.plane import db
+from holdfast.plane import db, schema
 from integration.agents import EdgeNode
 from integration.agents import provision as provision_nodes
+from integration.command import on_node
 from integration.location_api import Reference, pidf_lo
 from integration.postgres import Database
 from integration.sql_rows import entry, provision, ship
 from lab.ports import Ports
-from lab.postgres import postgres_program
+from lab.postgres import PrivatePostgres, postgres_program
 from lab.waiting import wait_until
 
 
@@ -169,6 +170,24 @@ def test_a_row_that_can_never_be_kept_is_refused_with_the_rows_own_fault(
     assert (refused.value.sqlstate or "")[:2] in ("22", "23")
     assert kept(database) == 0
     assert ship(agent, reference(2, Reference())) == 2
+
+
+def test_a_database_from_before_the_api_gets_its_role_when_it_is_migrated(tmp_path: Path) -> None:
+    with PrivatePostgres() as cluster:
+        old = Database(cluster, "old")
+        schema.create_database(old.dsn("postgres"))
+        with old.connect("postgres") as superuser:
+            superuser.execute(
+                """create role holdfast_owner; create role holdfast_agent login; create role holdfast_admin login;
+                   grant connect, create on database old to holdfast_owner; set role holdfast_owner"""
+            )
+            first = schema.migrations()[0]
+            with superuser.transaction():
+                superuser.execute(first.path.read_bytes())
+                superuser.execute("insert into holdfast.schema_migration values (1, %s)", (first.name,))
+        assert "the schema is version" in on_node(tmp_path, old).ok("db", "migrate")
+        with old.connect(db.API) as api:
+            assert document(api, Reference()) is None
 
 
 @pytest.mark.parametrize(

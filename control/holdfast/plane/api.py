@@ -4,12 +4,10 @@ No request's path is ever logged: that of a location URI is the key to where som
 """
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 
 import uvicorn
 
@@ -32,6 +30,7 @@ def main(settings: Settings) -> int:
     info = references.conninfo(settings)
     with _listener(settings.api.address, settings.api.port) as listener:
         page = metrics.serve(settings.api.metrics_port, registry=plane_metrics.registry)
+        log.info("location URIs are answered at http://%s:%d/location/", settings.api.address, settings.api.port)
         try:
             asyncio.run(_serve(info, listener))
         finally:
@@ -57,16 +56,10 @@ async def _serve(info: str, listener: socket.socket) -> None:
         app, http="h11", ws="none", lifespan="on", log_config=None, access_log=False, proxy_headers=False,
         server_header=False, limit_concurrency=MOST_AT_ONCE, timeout_graceful_shutdown=STOP_WITHIN_S,
     )  # fmt: skip
-    server = _Server(config)
+    server = uvicorn.Server(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
+        # while it serves uvicorn has handlers of its own; when it has stopped it raises the signal again, which would
+        # end the process by that signal instead of with status 0
         loop.add_signal_handler(number, server.handle_exit, number, None)
     await server.serve(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """uvicorn would raise the signal again when it has stopped, and the process end by it instead of with status 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

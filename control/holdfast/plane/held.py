@@ -39,7 +39,7 @@ class HeldError(HoldfastError):
 
     def __init__(self, code: str, message: str, *, http_status: int = 200) -> None:
         super().__init__(message)
-        #: of RFC 5985 §6.4
+        #: of RFC 5985 §6.3
         self.code = code
         #: an error of HELD is an answer of HTTP, and a good one (RFC 5985 §8)
         self.http_status = http_status

@@ -146,7 +146,10 @@ class IpCountries:
         """
         view = memoryview(buffer).cast("B").toreadonly()
         if len(view) < HEADER.size or view[: len(MAGIC)] != MAGIC:
-            raise IpTableUnusable("this is no IP country table of Holdfast")
+            raise IpTableUnusable(
+                "this is no IP country table of Holdfast",
+                mend="name one that 'holdfast ip-countries build' wrote, or move this file out of the way",
+            )
         _, version, flags, crc, n6, n4, n_countries, n_origin = HEADER.unpack_from(view)
         if version != FORMAT:
             raise IpTableUnusable(f"the IP country table has format {version}, this Holdfast reads {FORMAT}")

@@ -26,7 +26,7 @@ class Unreliable(StrEnum):
     TUNNEL = "a tunnel or translator stands between (6to4, Teredo, NAT64)"
     NOT_IN_TABLE = "the table does not know this address"
     MARKED = "the network is marked as unreliable (such as a VPN's)"
-    CONTRADICTED = "the table's sources contradict each other"
+    CONTRADICTED = "the table's sources disagree about this address or about its /64"
     NO_COUNTRY = "the table's source gives it no country of ISO 3166-1 (such as EU, AP, XX, A1)"
 
 

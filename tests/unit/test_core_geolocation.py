@@ -29,6 +29,7 @@ def test_l1_parameters_stay_as_they_came() -> None:
     assert reference.params == ';inserted-by="sip:x, \\"y\\" <z>"; used; n=[2001:db8::1]'
     assert reference.value == f"<cid:a@b>{reference.params}"
     assert references([reference.value]) == (reference,)
+    assert uris('<cid:a@b>;x="a\\", <sip:not@h>, b", <sip:c@d>') == ["cid:a@b", "sip:c@d"]
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def test_l1_a_part_may_be_empty() -> None:
     assert [part.body for part in parts("multipart/mixed;boundary=b", b"--b\r\n\r\n--b\r\nA: b\r\n--b--")] == [b"", b""]
 
 
+INNER = b"--a\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 9 + b"--b--\r\n"
 NESTED = (
     b"--a\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed;boundary=c\r\n\r\n"
     b"--c\r\n\r\nx\r\n--c--\r\n--b--\r\n--a--"
@@ -147,6 +148,7 @@ NESTED = (
         ("multipart/mixed;boundary=b", b"--b\r\nContent-Type: \r\n\r\nx\r\n--b--", "of the type"),
         ("multipart/mixed;boundary=b", b"--b\r\nContent-Transfer-Encoding: gzip\r\n\r\nx\r\n--b--", "'gzip'"),
         ("multipart/mixed;boundary=b", b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--b--", "base64"),
+        ("multipart/mixed;boundary=a", INNER * 2 + b"--a--", "has 18 parts"),
         ("multipart/mixed;boundary=a", NESTED, "within a multipart within a multipart"),
         ("text/plain", b"x" * (MAX_OCTETS + 1), "at most"),
     ],

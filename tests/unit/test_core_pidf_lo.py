@@ -193,6 +193,11 @@ UNUSABLE = {
     "an unclosed polygon": polygon("0 0", "0 1", "1 1", "1 0"),
     "a polygon of two": polygon("0 0", "0 0"),
     "a polygon of a thousand": polygon(*(["0 0"] * 200)),
+    "a polygon with a hole": polygon("0 0", "0 3", "3 3", "0 0").replace(
+        "</gml:exterior>",
+        "</gml:exterior><gml:interior><gml:LinearRing><gml:pos>1 1</gml:pos><gml:pos>0 0</gml:pos></gml:LinearRing>"
+        "</gml:interior>",
+    ),
     "a circle without its radius": "<gs:Circle><gml:pos>0 0</gml:pos></gs:Circle>",
     "a circle in feet": '<gs:Circle><gml:pos>0 0</gml:pos><gs:radius uom="urn:ogc:def:uom:EPSG::9002">9</gs:radius>'
     "</gs:Circle>",
@@ -315,6 +320,10 @@ SUEDE = "<ca:civicAddress><ca:A3>G\u00f6teborg</ca:A3></ca:civicAddress>"
 def test_l1_documents_are_utf_8_with_a_mark_or_without() -> None:
     text = document(SUEDE, before='<?xml version="1.0" encoding="UTF-8"?>')
     assert parse(text).places == parse(b"\xef\xbb\xbf" + text).places == (Place((("A3", "G\u00f6teborg"),)),)
+
+
+def test_l1_an_empty_line_before_the_declaration_is_passed_over() -> None:
+    assert parse(b"\r\n " + document(CIVIC, before='<?xml version="1.0"?>') + b"\r\n").places == (WASHINGTON,)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1", "utf-32", "cp037"])

@@ -140,6 +140,12 @@ def test_l1_a_polygon_leaves_counter_clockwise_whichever_way_it_came() -> None:
         assert place.shape == Shape(ShapeKind.POLYGON, square)
 
 
+def test_l1_coordinates_name_their_system_by_their_dimensions() -> None:
+    """RFC 5491 §5.1: EPSG 4326 for latitude and longitude, 4979 with the altitude."""
+    for position, system in (((47.0, -122.0), "EPSG::4326"), ((47.0, -122.0, 30.0), "EPSG::4979")):
+        assert system in build([Place(shape=Shape(ShapeKind.POINT, (position,)))], **OURS)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

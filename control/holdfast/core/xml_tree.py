@@ -43,6 +43,7 @@ def read(document: bytes, bounds: Bounds) -> Node:
     """
     if len(document) > bounds.octets:
         raise InputError(f"the document has {len(document)} bytes; at most {bounds.octets} are read")
+    document = document.strip()  # an empty line before the declaration is all that some PBXs get wrong
     # expat finds out UTF-16 by itself, whatever it was told; its "<" has a zero byte in UTF-16.
     if b"\x00" in document or not _is_utf_8(document):
         raise InputError("the document is not in UTF-8")

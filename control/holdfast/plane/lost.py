@@ -106,6 +106,8 @@ class _Run:
         headers = {"Content-Type": f"{CONTENT_TYPE};charset=utf-8", "Accept": CONTENT_TYPE,
                    "Accept-Encoding": "identity", "User-Agent": "holdfast"}  # fmt: skip
         try:
+            if (httpx.URL(url).port or 0) > 65535:
+                raise httpx.InvalidURL("no such port")
             async with self._client.stream("POST", url, content=body, headers=headers) as response:
                 if response.status_code != httpx.codes.OK:
                     raise _http_trouble(url, response.status_code)

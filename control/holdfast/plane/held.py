@@ -1,32 +1,31 @@
 """HELD as a location URI speaks it (RFC 5985, RFC 6753): requests are read with suspicion, answers built around a
 PIDF-LO that stays as it was, byte by byte.
 
-The requests come from anybody. A document type, and with it every entity, ends the reading.
+The requests come from anybody.
 """
 
 import re
 from dataclasses import dataclass
-from typing import NoReturn, Self
+from typing import Self
 from xml.parsers import expat
 
-from holdfast.errors import HoldfastError
+from holdfast.core import pidf_lo_names, xml_tree
+from holdfast.core.xml_tree import Bounds, Node
+from holdfast.errors import HoldfastError, InputError
 
 HELD_TYPE = "application/held+xml"
 PIDF_TYPE = "application/pidf+xml"
 
 #: A whole request needs a few hundred bytes; RFC 6155 and RFC 7840 let a client say more, which is passed over.
 MOST_REQUEST_BYTES = 16384
-MOST_DEPTH = 32
+_REQUEST_BOUNDS = Bounds(octets=MOST_REQUEST_BYTES, depth=24, elements=200, text=4096)
 
 CIVIC, GEODETIC, LOCATION_URI, ANY = "civic", "geodetic", "locationURI", "any"
 
-_HELD = "urn:ietf:params:xml:ns:geopriv:held"
-_REQUEST = f"{_HELD} locationRequest"
-_LOCATION_TYPE = f"{_HELD} locationType"
-_PRESENCE = "urn:ietf:params:xml:ns:pidf presence"
-_LOCATION_INFO = "urn:ietf:params:xml:ns:pidf:geopriv10 location-info"
-_CIVIC_ADDRESS = "urn:ietf:params:xml:ns:pidf:geopriv10:civicAddr civicAddress"
-_SHAPES = "http://www.opengis.net/"  # GML, and the shapes of RFC 5491
+HELD = "urn:ietf:params:xml:ns:geopriv:held"
+_PRESENCE = f"{pidf_lo_names.PIDF} presence"
+_LOCATION_INFO = f"{pidf_lo_names.GEOPRIV} location-info"
+_SHAPES = (pidf_lo_names.GML, pidf_lo_names.GML_4119, pidf_lo_names.GEOSHAPE)
 
 _DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -48,7 +47,7 @@ class HeldError(HoldfastError):
         """The error as HELD says it. Messages are ours, and need no escaping."""
         return (
             _DECLARATION
-            + f'<error xmlns="{_HELD}" code="{self.code}"><message xml:lang="en">{self}</message></error>\n'.encode()
+            + f'<error xmlns="{HELD}" code="{self.code}"><message xml:lang="en">{self}</message></error>\n'.encode()
         )
 
 
@@ -73,61 +72,26 @@ def read_request(body: bytes) -> LocationRequest:
     """
     if len(body) > MOST_REQUEST_BYTES:
         raise HeldError("requestError", "the request is too long", http_status=413)
-    reader = _RequestReader()
-    parser = _parser()
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
     try:
-        _parse(parser, body)
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the last two: an encoding that Python has not
-        raise HeldError("xmlError", "the request is not well-formed XML without a document type") from error
-    return reader.request()
+        root = xml_tree.read(body, _REQUEST_BOUNDS)
+    except InputError as error:
+        raise HeldError("xmlError", "the request is no XML in UTF-8, has a document type, or is too much") from error
+    if (root.namespace, root.name) != (HELD, "locationRequest"):
+        raise HeldError("unsupportedMessage", "only a locationRequest is answered here")
+    types = [child for child in root.children if (child.namespace, child.name) == (HELD, "locationType")]
+    if len(types) > 1:
+        raise HeldError("xmlError", "the request has two locationTypes")
+    exactly = _exactly(types[0]) if types else None
+    return LocationRequest(exactly, _response_time_s(root.attributes.get("responseTime", "").strip()))
 
 
-class _RequestReader:
-    """Collects what matters of a locationRequest while it is parsed."""
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._response_time = ""
-        self._exact = ""
-        self._types: list[str] | None = None  # pieces of the text of locationType
-        self._inside_type = False
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > MOST_DEPTH or self._inside_type:
-            raise HeldError("xmlError", "the request has an element where none can be")
-        if self._depth == 1:
-            if name != _REQUEST:
-                raise HeldError("unsupportedMessage", "only a locationRequest is answered here")
-            self._response_time = attributes.get("responseTime", "")
-        elif self._depth == 2 and name == _LOCATION_TYPE:
-            if self._types is not None:
-                raise HeldError("xmlError", "the request has two locationTypes")
-            self._types, self._inside_type = [], True
-            self._exact = attributes.get("exact", "false")
-
-    def end(self, _name: str) -> None:
-        self._depth -= 1
-        self._inside_type = False
-
-    def text(self, data: str) -> None:
-        if self._types is not None and self._inside_type:
-            self._types.append(data)
-
-    def request(self) -> LocationRequest:
-        return LocationRequest(self._exactly(), _response_time_s(self._response_time.strip()))
-
-    def _exactly(self) -> frozenset[str] | None:
-        if self._types is None:
-            return None
-        types = "".join(self._types).split()
-        exact = _BOOLEANS.get(self._exact.strip())
-        if exact is None or not types or not (types == [ANY] or set(types) <= {CIVIC, GEODETIC, LOCATION_URI}):
-            raise HeldError("xmlError", "the request's locationType has no such value")
-        return frozenset(types) if exact and types != [ANY] else None
+def _exactly(location_type: Node) -> frozenset[str] | None:
+    types = location_type.text.split()
+    exact = _BOOLEANS.get(location_type.attributes.get("exact", "false").strip())
+    known = types == [ANY] or set(types) <= {CIVIC, GEODETIC, LOCATION_URI}
+    if exact is None or not types or not known or location_type.children:
+        raise HeldError("xmlError", "the request's locationType has no such value")
+    return frozenset(types) if exact and types != [ANY] else None
 
 
 def _response_time_s(text: str) -> float | None:
@@ -161,7 +125,7 @@ class LocationDocument:
                 if form not in wanted:
                     content = content[:start] + content[end:]
         # a prefix: nothing in the PIDF-LO that has no namespace comes into one
-        opening = f'<held:locationResponse xmlns:held="{_HELD}">'.encode()
+        opening = f'<held:locationResponse xmlns:held="{HELD}">'.encode()
         return _DECLARATION + opening + content + b"</held:locationResponse>\n"
 
     def bare(self) -> bytes:
@@ -183,16 +147,18 @@ class _DocumentReader:
         self._open: tuple[int, int, str] | None = None  # depth, beginning and form of the location that is being read
         self._ended: tuple[int, str] | None = None  # beginning and form of the one that ends here
         self._places: list[tuple[int, int, str]] = []
-        self._parser = _parser("utf-8")
+        self._parser = expat.ParserCreate("utf-8", " ")
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._anything
         self._parser.DefaultHandlerExpand = self._anything
 
     def read(self) -> tuple[bytes, tuple[tuple[int, int, str], ...]]:
+        if b"<!DOCTYPE" in self._data:
+            raise UnusableDocumentError  # entities would be declared in it
         try:
-            _parse(self._parser, self._data)
-        except (expat.ExpatError, ValueError) as error:
+            self._parser.Parse(self._data, True)  # noqa: FBT003  expat knows no keywords
+        except expat.ExpatError as error:
             raise UnusableDocumentError from error
         return self._data[self._begins :], tuple(self._places)
 
@@ -222,21 +188,7 @@ class _DocumentReader:
 
 
 def _form(name: str) -> str:
-    if name == _CIVIC_ADDRESS:
+    namespace, _, local_name = name.rpartition(" ")
+    if local_name == "civicAddress" and namespace in (pidf_lo_names.CIVIC, pidf_lo_names.CIVIC_4119):
         return CIVIC
-    return GEODETIC if name.startswith(_SHAPES) else ""
-
-
-def _parser(encoding: str | None = None) -> expat.XMLParserType:
-    parser = expat.ParserCreate(encoding, " ")
-    parser.StartDoctypeDeclHandler = _refuse
-    parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
-    return parser
-
-
-def _parse(parser: expat.XMLParserType, whole: bytes) -> None:
-    parser.Parse(whole, True)  # noqa: FBT003  expat knows no keywords
-
-
-def _refuse(*_: object) -> NoReturn:
-    raise ValueError("a document type")
+    return GEODETIC if namespace in _SHAPES else ""

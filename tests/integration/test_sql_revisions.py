@@ -53,10 +53,11 @@ def test_rows_come_down_with_the_edge_stores_columns_in_order_of_revision(
     assert rows["trunk", "1"] == {
         "id": 1, "trunk_group_id": 1, "name": "psap-1", "host": "psap.example", "port": 5090, "transport": "udp",
         "priority": 1, "weight": 1, "source_addresses": ["192.0.2.7", "198.51.100.0/24"], "enabled": True,
+        "certificate_name": None,
     }  # fmt: skip
     assert rows["pool", "1"] == {
         "id": 1, "name": "us", "trunk_group_id": 1, "country": "US", "tenant_id": None, "window_s": 3600,
-        "rest_s": 3600, "target_idle": 10,
+        "rest_s": 3600, "target_idle": 10, "site_id": None, "location_id": None,
     }  # fmt: skip
     assert rows["pool_number", pool_number(1)] == {
         "number": pool_number(1), "pool_id": 1, "shared": False, "owner_node_id": None, "owner_store_id": None,
@@ -64,7 +65,8 @@ def test_rows_come_down_with_the_edge_stores_columns_in_order_of_revision(
     assert rows["subscriber", "1"] == {
         "id": 1, "tenant_id": 1, "username": "a", "realm": "example.com", "ha1": "0cc175b9c0f1b6a831c399e269772661",
         "display_name": "", "number": "+12025550101", "country": None, "outbound_enabled": True,
-        "inbound_enabled": True, "do_not_disturb": False, "forward_to": None,
+        "inbound_enabled": True, "do_not_disturb": False, "forward_to": None, "site_id": None, "policy_id": None,
+        "common_area": False, "confirmed_location_id": None, "pbx": False,
     }  # fmt: skip
     assert set(rows) >= {("tenant", "1"), ("tenant", "2"), ("trunk_group", "1"), ("platform_number", "+12025550101")}
 

@@ -110,7 +110,10 @@ def checked_civic(country: str, given: Mapping[str, str]) -> dict[str, str]:
     The country stands beside it, so `country` is no part of it; one that is given must be the same. InputError names
     everything that is wrong. An empty mapping is fine: a place may be told by its point alone.
     """
-    civic = dict(civic_from_mapping(given))
+    try:
+        civic = dict(civic_from_mapping(given))
+    except InputError as error:
+        raise InputError(str(error), mend=error.mend or "give each element once, in visible characters") from error
     said = civic.pop("country", country)
     if said != country:
         raise InputError(f"the address says country {said}, and the location {country}", mend="correct one of them")

@@ -54,6 +54,8 @@ def canonical_key(kind: str, text: str) -> str:
 def _subnet(text: str) -> str:
     try:
         interface = ipaddress.ip_interface(text)
+        if "%" in text:
+            raise ValueError("a zone is a host's own name for one of its interfaces")
     except ValueError as error:
         raise InputError(f"{shown(text)} is not a subnet", mend="write 192.0.2.0/24 or 2001:db8::/32") from error
     network: ipaddress.IPv4Network | ipaddress.IPv6Network = interface.network

@@ -396,7 +396,7 @@ create table location (
                              constraint location_validation_known check (validation in ('validated', 'manual', 'none')),
     -- what a provider that keeps locations itself calls this one
     provider_location_id text constraint location_provider_id_format
-                             check (provider_location_id ~ '^[A-Za-z0-9._~:/?=&%+-]{1,256}$'),
+                             check (provider_location_id ~ '^[A-Za-z0-9._~:/?=&%+-]{1,250}$'),
     revision     bigint      not null constraint location_revision_once unique,
     -- the command line names locations by tenant and name
     constraint location_name_once unique (tenant_id, name),

@@ -1,9 +1,11 @@
 """One running node for all acceptance tests, healed after each, with phones of the test's own."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from lab.carriers import Carriers
 from lab.layout import ALICE, BOB
 from lab.phones import Phone
 from lab.system import System
@@ -20,23 +22,43 @@ def whole_system() -> Iterator[System]:
 @pytest.fixture
 def system(whole_system: System) -> Iterator[System]:
     """The node, with every part running at the start of the test, whatever the one before took away."""
-    ports = whole_system.ports.mark()
-    yield whole_system
-    for phone in whole_system.phones:
+    with healed(whole_system):
+        yield whole_system
+
+
+@pytest.fixture(scope="session")
+def whole_world() -> Iterator[Carriers]:
+    with System() as system:
+        yield Carriers.provision(system)
+
+
+@pytest.fixture
+def world(whole_world: Carriers) -> Iterator[Carriers]:
+    """A node of its own with a screening centre, customer's carrier, carrier and PBX, provisioned anew for each test."""
+    with healed(whole_world.system):
+        yield whole_world
+    whole_world.reset()
+
+
+@contextmanager
+def healed(system: System) -> Iterator[None]:
+    ports = system.ports.mark()
+    yield
+    for phone in system.phones:
         if phone.running:
             phone.stop()
-    for device in whole_system.devices:
+    for device in system.devices:
         device.stop()
-    whole_system.ports.give_back(ports)
-    heal(whole_system)
+    system.ports.give_back(ports)
+    heal(system)
 
 
 def heal(system: System) -> None:
     """Start again what is down; as users were provisioned, they are again."""
     if not system.postgres.running:
         system.postgres.start()
-    for name in ("rtpengine", "media", "controller", "agent", "kamailio"):
-        if not getattr(system, name).running:
+    for name, daemon in system.daemons.items():
+        if not daemon.running:
             system.restart(name)
     system.let_time_pass(WEEK_S)  # every number is idle again
     changed = system.edge_rows(

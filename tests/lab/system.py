@@ -115,6 +115,12 @@ class System:
     # parts --------------------------------------------------------------------------------------------------------
 
     @property
+    def daemons(self) -> dict[str, Daemon]:
+        """Every process of the node's, but PostgreSQL, in the order in which they are started again."""
+        order = ("rtpengine", "media", "controller", "agent", "kamailio")
+        return {name: self._services[name].daemon for name in order if name in self._services}
+
+    @property
     def kamailio(self) -> Daemon:
         return self._services["kamailio"].daemon
 

@@ -141,7 +141,7 @@ class EdgeStore(ProvisionedStore):
                 return already[0]
             if limit is not None and tenant_id is not None and not self._is_open(call_id, kind):
                 self._refuse_beyond(limit, tenant_id, kind, now)
-            lease = self._renew(caller, pools, now) or self._lend(caller, pools, now)
+            lease = self._lend(caller, pools, now)
             if lease is None:
                 if self._open(call_id, kind, None, None, tenant_id, now, decision):
                     self.write_journal("alarm", {"name": "pool_empty", "tenant_id": tenant_id}, now)
@@ -206,29 +206,37 @@ class EdgeStore(ProvisionedStore):
         if in_progress >= limit.most:
             raise TooManyCalls(f"{in_progress} calls are in progress, {limit.most} may be")
 
-    def _renew(self, caller: Caller, pools: tuple[Pool, ...], now: Moment) -> Lease | None:
+    def _renew(self, caller: Caller, pool: Pool, now: Moment) -> Lease | None:
         """Same caller and pool: same number, while it is live or rests, and while calls to it still come here."""
         ours = """l.caller_key = ? and l.pool_id = ? and l.number in (select number from pool_number where shared = 1
                   or owner_node_id = (select node_id from store))"""
-        for pool in pools:
-            held = self._leases(ours, (caller.caller_key, pool.id), now)
-            if held and rules.state(held[0], now) is not LeaseState.OVER:
-                self._db.execute(
-                    "update lease set contact_uri = ?, source_uri = ?, display_name = ? where id = ?",
-                    (caller.contact_uri, caller.source_uri, caller.display_name, held[0].id),
-                )
-                self._mark(held[0].id, now, ended=False)
-                return held[0]
-        return None
+        held = self._leases(ours, (caller.caller_key, pool.id), now)
+        if not held or rules.state(held[0], now) is LeaseState.OVER:
+            return None
+        self._db.execute(
+            "update lease set contact_uri = ?, source_uri = ?, display_name = ? where id = ?",
+            (caller.contact_uri, caller.source_uri, caller.display_name, held[0].id),
+        )
+        self._mark(held[0].id, now, ended=False)
+        return held[0]
 
     def _lend(self, caller: Caller, pools: tuple[Pool, ...], now: Moment) -> Lease | None:
-        """The idle number that rested longest, pool by pool; then a resting one; then a shared one."""
+        """Pool by pool the caller's own number, else the idle one that rested longest; then a resting, then a shared."""
         info = self.info()
-        if info.node_id is None or not info.caught_up:
-            return None  # an earlier store's leases may still be on their way down
-        for find in (self._idle_number, self._resting_number, self._shared_number):
+        # before it is caught up, an earlier store's leases may still be on their way down
+        node_id = info.node_id if info.caught_up else None
+        for pool in pools:
+            held = self._renew(caller, pool, now)
+            if held is not None:
+                return held
+            number = self._idle_number(pool, node_id, now) if node_id is not None else None
+            if number is not None:
+                return self._insert(caller, pool, number, now, shared=False)
+        if node_id is None:
+            return None
+        for find in (self._resting_number, self._shared_number):
             for pool in pools:
-                number = find(pool, info.node_id, now)
+                number = find(pool, node_id, now)
                 if number is not None:
                     return self._insert(caller, pool, number, now, shared=find == self._shared_number)
         return None

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from holdfast.core import pidf_lo_build
+from holdfast.core.place import Place, Shape, ShapeKind
 from holdfast.plane.held import (
     HELD_TYPE,
     MOST_REQUEST_BYTES,
@@ -164,6 +166,38 @@ def test_exactly_the_wanted_forms_are_left_and_the_rest_stays_byte_by_byte(
     inside: str, wanted: list[str], left: str
 ) -> None:
     assert exactly(inside, *wanted) == left
+
+
+CAFE = Place((("country", "FR"), ("A3", "Paris"), ("LOC", "Café <&>")), None, "Manual")
+DISC = Place((), Shape(ShapeKind.CIRCLE, ((48.85, 2.35),), radius_m=30.0, confidence_percent=68.0), "GPS")
+BOTH = Place(CAFE.civic, DISC.shape, "Derived")
+
+
+@pytest.mark.parametrize(
+    ("places", "types", "left"),
+    [
+        ([BOTH], "civic", [["civicAddress"]]),
+        ([BOTH], "geodetic", [["Circle", "confidence"]]),
+        ([BOTH], "civic geodetic", [["Circle", "confidence", "civicAddress"]]),
+        ([CAFE, DISC], "civic geodetic", [["civicAddress"], ["Circle", "confidence"]]),
+        # the first tuple is the one that counts, so no tuple is left without a location
+        ([CAFE, DISC], "geodetic", [["Circle", "confidence"]]),
+        ([CAFE, DISC, BOTH], "civic", [["civicAddress"], ["civicAddress"]]),
+        ([DISC, DISC, CAFE], "civic", [["civicAddress"]]),
+    ],
+)
+def test_what_the_edge_node_builds_is_cut_to_what_was_asked_for(
+    places: list[Place], types: str, left: list[list[str]]
+) -> None:
+    built = pidf_lo_build.build(
+        places, entity="tel:+12025550140", timestamp="2026-01-02T03:04:05Z", retention_expiry="2026-01-03T03:04:05Z",
+        notification_uris=["sip:desk@example.com"],
+    )  # fmt: skip
+    asked = read_request(request(f'<locationType exact="true">{types}</locationType>'))
+    (presence,) = etree.fromstring(LocationDocument.read(built).answer(asked))
+    infos = presence.findall(f"{{{PIDF}}}tuple/{{{PIDF}}}status/{{{GP}}}geopriv/{{{GP}}}location-info")
+    assert [[etree.QName(form).localname for form in info] for info in infos] == left
+    assert len(presence) == len(left)
 
 
 def test_an_address_outside_a_location_is_none() -> None:

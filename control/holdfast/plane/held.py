@@ -24,7 +24,9 @@ CIVIC, GEODETIC, LOCATION_URI, ANY = "civic", "geodetic", "locationURI", "any"
 
 HELD = "urn:ietf:params:xml:ns:geopriv:held"
 _PRESENCE = f"{pidf_lo_names.PIDF} presence"
+_TUPLE = f"{pidf_lo_names.PIDF} tuple"
 _LOCATION_INFO = f"{pidf_lo_names.GEOPRIV} location-info"
+_CONFIDENCE = "confidence"  # beside a shape, and about it (RFC 7459)
 _SHAPES = (pidf_lo_names.GML, pidf_lo_names.GML_4119, pidf_lo_names.GEOSHAPE)
 
 _DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -103,27 +105,34 @@ def _response_time_s(text: str) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a document, in bytes from its beginning. `form`: of a location; "" for a tuple."""
+
+    start: int
+    end: int
+    form: str
+
+    def is_in(self, other: "_Part") -> bool:
+        return other.start <= self.start < other.end
+
+
+@dataclass(frozen=True, slots=True)
 class LocationDocument:
-    """A PIDF-LO: UTF-8 without its XML declaration, and where the location stands in it, by form."""
+    """A PIDF-LO: UTF-8 without its XML declaration, and where its tuples and the locations in them stand."""
 
     content: bytes
-    places: tuple[tuple[int, int, str], ...]
+    tuples: tuple[_Part, ...]
+    locations: tuple[_Part, ...]
 
     @classmethod
     def read(cls, text: str) -> Self:
         """UnusableDocumentError: it is no PIDF-LO."""
-        return cls(*_DocumentReader(text.encode("utf-8", "replace")).read())
+        reader = _DocumentReader(text.encode("utf-8", "replace"))
+        return cls(reader.content(), tuple(reader.tuples), tuple(reader.locations))
 
     def answer(self, request: LocationRequest) -> bytes:
         """The locationResponse to a request. HeldError: it insists on what is not there."""
-        wanted = request.exactly
-        content = self.content
-        if wanted is not None:
-            if not wanted <= {form for _, _, form in self.places}:
-                raise HeldError("cannotProvideLiType", "the location is not known in every form that was asked for")
-            for start, end, form in reversed(self.places):
-                if form not in wanted:
-                    content = content[:start] + content[end:]
+        content = self.content if request.exactly is None else self._only(request.exactly)
         # a prefix: nothing in the PIDF-LO that has no namespace comes into one
         opening = f'<held:locationResponse xmlns:held="{HELD}">'.encode()
         return _DECLARATION + opening + content + b"</held:locationResponse>\n"
@@ -132,63 +141,84 @@ class LocationDocument:
         """The PIDF-LO itself, as a document."""
         return _DECLARATION + self.content
 
+    def _only(self, wanted: frozenset[str]) -> bytes:
+        """The PIDF-LO without locations in other forms, and without tuples that have no location left."""
+        if not wanted <= {location.form for location in self.locations}:
+            raise HeldError("cannotProvideLiType", "the location is not known in every form that was asked for")
+        stays = wanted | {_CONFIDENCE} if GEODETIC in wanted else wanted
+        gone = [location for location in self.locations if location.form not in stays]
+        left = [location for location in self.locations if location.form in wanted]
+        # the first location is the one that counts (RFC 5491 §3), so none may be empty
+        emptied = [
+            part for part in self.tuples
+            if any(location.is_in(part) for location in gone) and not any(location.is_in(part) for location in left)
+        ]  # fmt: skip
+        gone = [location for location in gone if not any(location.is_in(part) for part in emptied)]
+        content = self.content
+        for part in sorted((*gone, *emptied), key=lambda part: part.start, reverse=True):
+            content = content[: part.start] + content[part.end :]
+        return content
+
 
 class _DocumentReader:
-    """Finds the location's forms in a PIDF-LO.
+    """Finds tuples and locations in a PIDF-LO.
 
     An element ends where the next thing begins, which is why every kind of thing is heard of: expat says where an
     end tag begins, but not where it ends.
     """
 
     def __init__(self, data: bytes) -> None:
+        self.tuples: list[_Part] = []
+        self.locations: list[_Part] = []
         self._data = data
         self._path: list[str] = []
-        self._begins = -1  # of the document's element
-        self._open: tuple[int, int, str] | None = None  # depth, beginning and form of the location that is being read
-        self._ended: tuple[int, str] | None = None  # beginning and form of the one that ends here
-        self._places: list[tuple[int, int, str]] = []
+        self._starts: list[int] = []
+        self._ended = ""  # the element that ends here, below what self._path then holds
         self._parser = expat.ParserCreate("utf-8", " ")
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._anything
         self._parser.DefaultHandlerExpand = self._anything
+        self._begins = 0
 
-    def read(self) -> tuple[bytes, tuple[tuple[int, int, str], ...]]:
+    def content(self) -> bytes:
+        """Read it; from its first element on. UnusableDocumentError: it is no PIDF-LO."""
         if b"<!DOCTYPE" in self._data:
             raise UnusableDocumentError  # entities would be declared in it
         try:
             self._parser.Parse(self._data, True)  # noqa: FBT003  expat knows no keywords
         except expat.ExpatError as error:
             raise UnusableDocumentError from error
-        return self._data[self._begins :], tuple(self._places)
+        return self._data[self._begins :]
 
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
         self._anything()
-        here = self._parser.CurrentByteIndex
         if not self._path:
             if name != _PRESENCE:
                 raise UnusableDocumentError
-            self._begins = here
-        form = _form(name)
-        if self._open is None and form and self._path[-1] == _LOCATION_INFO:
-            self._open = (len(self._path), here - self._begins, form)
+            self._begins = self._parser.CurrentByteIndex
         self._path.append(name)
+        self._starts.append(self._parser.CurrentByteIndex - self._begins)
 
     def _end(self, _name: str) -> None:
         self._anything()
-        self._path.pop()
-        if self._open is not None and self._open[0] == len(self._path):
-            self._ended, self._open = self._open[1:], None
+        self._ended = self._path.pop()
 
     def _anything(self, _data: str = "") -> None:
-        if self._ended is not None:
-            begins, form = self._ended
-            self._places.append((begins, self._parser.CurrentByteIndex - self._begins, form))
-            self._ended = None
+        if not self._ended:
+            return
+        here = self._parser.CurrentByteIndex - self._begins
+        start, name, self._ended = self._starts.pop(), self._ended, ""
+        if self._path == [_PRESENCE] and name == _TUPLE:
+            self.tuples.append(_Part(start, here, ""))
+        elif self._path and self._path[-1] == _LOCATION_INFO and (form := _form(name)):
+            self.locations.append(_Part(start, here, form))
 
 
 def _form(name: str) -> str:
     namespace, _, local_name = name.rpartition(" ")
     if local_name == "civicAddress" and namespace in (pidf_lo_names.CIVIC, pidf_lo_names.CIVIC_4119):
         return CIVIC
+    if namespace == pidf_lo_names.CONFIDENCE:
+        return _CONFIDENCE
     return GEODETIC if namespace in _SHAPES else ""

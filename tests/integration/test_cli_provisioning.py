@@ -49,8 +49,10 @@ def test_everything_that_is_provisioned_is_listed_for_programs(provisioned: Comm
     assert user["number"] == "+12025550101"
     assert "ha1" not in user
     assert provisioned.json("number", "list", "--limit", "1") == [
-        {"number": "+12025550101", "tenant": "acme", "outbound_enabled": True, "user": "alice@example.com"}
-    ]
+        {"number": "+12025550101", "tenant": "acme", "outbound_enabled": True, "user": "alice@example.com",
+         "carrier": None, "location": None, "enhanced": False, "may_set_address": True, "may_change_address": True,
+         "may_delete_address": True}
+    ]  # fmt: skip
     assert [group["emergency"] for group in provisioned.json("trunk-group", "list")] == [True, False]
     (trunk,) = provisioned.json("trunk", "list")
     assert (trunk["trunk_group"], trunk["host"], trunk["port"], trunk["source_addresses"]) == (

@@ -3,22 +3,16 @@
 CONSTRAINTS: dict[str, tuple[str, str]] = {
     # sites
     "site_has_tenant": ("the site's tenant does not exist, or still has sites", "see 'holdfast site list'"),
-    "site_name_once": ("the tenant has such a site already", "choose another name; 'holdfast site list' shows all"),
-    "site_of_tenant": ("the tenant has such a site already", "choose another name; 'holdfast site list' shows all"),
+    "site_name_once": ("the tenant has a site {values} already", "choose another name"),
+    "site_of_tenant": ("there is such a site already", "choose another name"),
     "site_policy_of_tenant": (
         "the site's policy is not its tenant's, or is still a site's",
         "'holdfast policy list' shows the tenant's",
     ),
     # locations
     "location_has_tenant": ("the location's tenant does not exist, or still has locations", "see 'location list'"),
-    "location_name_once": (
-        "the tenant has such a location already",
-        "choose another name; 'holdfast location list' shows all",
-    ),
-    "location_of_tenant": (
-        "the tenant has such a location already",
-        "choose another name; 'holdfast location list' shows all",
-    ),
+    "location_name_once": ("the tenant has a location {values} already", "choose another name"),
+    "location_of_tenant": ("there is such a location already", "choose another name"),
     "location_site_of_tenant": (
         "the location's site is not its tenant's, or still has locations",
         "'holdfast site list' shows the tenant's",
@@ -37,7 +31,7 @@ CONSTRAINTS: dict[str, tuple[str, str]] = {
     "location_validation_known": ("a location's validation is not known", "use validated, manual or none"),
     "location_provider_id_format": (
         "a provider's location id has characters that no header can carry",
-        "use 1 to 256 of letters, digits and . _ ~ : / ? = & % + -",
+        "use 1 to 250 of letters, digits and . _ ~ : / ? = & % + -",
     ),
     # network elements
     "network_element_has_tenant": (

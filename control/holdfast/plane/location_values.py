@@ -8,7 +8,7 @@ from holdfast.plane.values import shown
 VALIDATED, MANUAL, NONE = VALIDATIONS = ("validated", "manual", "none")
 
 _DEGREES = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{1,15})?")
-_PROVIDER_ID = re.compile(r"[A-Za-z0-9._~:/?=&%+-]{1,256}")
+_PROVIDER_ID = re.compile(r"[A-Za-z0-9._~:/?=&%+-]{1,250}")
 
 
 def latitude(text: str) -> float:
@@ -39,6 +39,6 @@ def provider_id(text: str) -> str:
     if not _PROVIDER_ID.fullmatch(text):
         raise InputError(
             f"{shown(text)} is not a provider's location id",
-            mend="use 1 to 256 of letters, digits and . _ ~ : / ? = & % + -",
+            mend="use 1 to 250 of letters, digits and . _ ~ : / ? = & % + -",
         )
     return text

@@ -189,7 +189,7 @@ _transport_option = click.option("--transport", type=click.Choice(["udp", "tcp",
 _certificate_option = click.option(
     "--certificate-name",
     type=Value("name", routing_values.certificate_name),
-    help="Calls from its addresses are its own only if their TLS certificate shows this name, too.",
+    help="Calls from its addresses are its own only if their TLS certificate shows exactly this name, too.",
 )
 _priority_option = click.option("--priority", type=click.IntRange(0, 1000), help="Lower is tried first; 1.")
 _weight_option = click.option("--weight", type=click.IntRange(1, 1000), help="Higher first within a priority; 1.")

@@ -66,6 +66,21 @@ def test_a_name_is_all_that_a_file_must_hold(path: Path) -> None:
     assert load(path).node.name == "edge-1"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://lis.example.com",
+        "https://[2001:db8::1]:8443/holdfast/lis",
+        "http://127.0.0.12:8090",
+        "http://[::1]",
+    ],
+)
+def test_a_location_uri_begins_with_a_url_that_can_stand_in_a_sip_header(path: Path, url: str) -> None:
+    path.write_text(NODE + f'[api]\nlocation_base_url = "{url}"\n', encoding="utf-8")
+    assert load(path).api.location_base_url == url
+
+
 def test_settings_cannot_be_changed(path: Path) -> None:
     path.write_text(NODE, encoding="utf-8")
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -163,6 +178,15 @@ def test_what_is_no_toml_is_refused(path: Path, content: bytes) -> None:
         (NODE + "[agent]\npoll_s = inf\n", "agent.poll_s", ""),
         (NODE + '[agent]\npoll_s = "5"\n', "agent.poll_s", ""),
         (NODE + "[agent]\npoll_s = true\n", "agent.poll_s", ""),
+        (NODE + '[api]\naddress = "lis.example.com"\n', "api.address", "address"),
+        (NODE + "[api]\nlocation_valid_s = 0\n", "api.location_valid_s", "positive"),
+        (NODE + '[api]\nlocation_base_url = "lis.example.com"\n', "api.location_base_url", "https://"),
+        (NODE + '[api]\nlocation_base_url = "https://lis.example.com/"\n', "api.location_base_url", "/ at its end"),
+        (NODE + '[api]\nlocation_base_url = "https://lis.example.com?x"\n', "api.location_base_url", "https://"),
+        (NODE + '[api]\nlocation_base_url = "https://lis.example.com>;x=<y"\n', "api.location_base_url", "https://"),
+        (NODE + '[api]\nlocation_base_url = "http://lis.example.com"\n', "api.location_base_url", "https://"),
+        (NODE + '[api]\nlocation_base_url = "http://127.0.0.1.example.com"\n', "api.location_base_url", "https://"),
+        (NODE + '[api]\nlocation_base_url = "https://me@lis.example.com"\n', "api.location_base_url", "https://"),
         (NODE + "[agent]\nretry_first_s = 20.0\nretry_last_s = 10.0\n", "agent.retry_first_s", "retry_last_s"),
         (NODE + "[agent]\noptions_every_s = -1\n", "agent.options_every_s", "0 for never"),
         (NODE + "[agent]\noptions_every_s = nan\n", "agent.options_every_s", "0 for never"),

@@ -34,7 +34,7 @@ def whole_world() -> Iterator[Carriers]:
 
 @pytest.fixture
 def world(whole_world: Carriers) -> Iterator[Carriers]:
-    """A node of its own with a screening centre, customer's carrier, carrier and PBX, provisioned anew for each test."""
+    """A node of its own with more carriers and a PBX (lab.carriers), as it was provisioned at the start of the test."""
     with healed(whole_world.system):
         yield whole_world
     whole_world.reset()

@@ -15,7 +15,8 @@ from holdfast.edge.store import EdgeStore
 from holdfast.errors import EdgeStoreUnavailable
 from kemi import context, ksr
 from unit.edge_rows import POOL, Clocks, caller, own, provision, row, store_subscriber, subscriber
-from unit.ksr_double import Fail, Kamailio, Ksr, Message
+from unit.ksr_double import Fail, Kamailio, Ksr
+from unit.ksr_message import Message
 
 NUMBERS = ("+12025550101", "+12025550102", "+12025550103")
 USERS = (1, 2, 3)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unit.kemi_edge import MEDIA, NUMBERS, Edge, from_media_server, from_trunk, invite
-from unit.ksr_double import Fail, Ksr, Message
+from unit.ksr_double import Fail, Ksr
+from unit.ksr_message import Message
 
 Prepare = Callable[[Edge], None]
 

@@ -37,14 +37,15 @@ class Rule:
 
 
 CORE = ("holdfast.core",)
+STORE = tuple(f"holdfast.edge.{name}" for name in ("store", "store_file", "store_reads", "store_facts"))
 RULES = (
     Rule("core imports the pure standard library only", "control/holdfast/core/*.py", CORE, (), frozenset(NOT_PURE)),
     Rule("errors import nothing of ours", "control/holdfast/errors.py", (), ()),
     Rule("the edge store imports core and sqlite3 only", "control/holdfast/edge/store*.py",
-         ("holdfast.edge.store", "holdfast.edge.store_file"), CORE),
+         STORE, CORE),
     Rule("the clock imports core only", "control/holdfast/edge/clock.py", (), CORE),
     Rule("kamailio imports core, the edge store and the clock only", "kamailio/**/*.py", ("kemi",),
-         (*CORE, "holdfast.edge.store", "holdfast.edge.clock")),
+         (*CORE, *STORE, "holdfast.edge.clock")),
     Rule("esl imports errors only", "control/holdfast/esl/*.py", ("holdfast.esl",), ()),
     Rule("calls import core, esl, metrics and settings only", "control/holdfast/calls/*.py", ("holdfast.calls",),
          (*CORE, "holdfast.esl", "holdfast.metrics", "holdfast.controller_metrics", "holdfast.settings")),

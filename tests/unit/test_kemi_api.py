@@ -6,7 +6,8 @@ import re
 import pytest
 
 import emergency_routes
-from unit.ksr_double import CONFIGURATION, ROOT, Kamailio, Ksr, Message, NotInKemi, api, counters, declared, tables
+from unit.ksr_double import CONFIGURATION, ROOT, Kamailio, Ksr, NotInKemi, api, counters, declared, tables
+from unit.ksr_message import Message
 
 KSR_MODULE = ROOT / "kamailio" / "kemi" / "ksr.py"
 KAMAILIO_FILES = sorted((ROOT / "kamailio").rglob("*.py"))

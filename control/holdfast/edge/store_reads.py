@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.core.headers import is_address
-from holdfast.core.health import STALE_AFTER_S
+from holdfast.core.health import counts_as_down
 from holdfast.core.lease import Moment
 from holdfast.core.model import (
     LocationMethod,
@@ -77,17 +77,17 @@ class ProvisionedStore:
         trunks = self.rows(
             """select t.id, t.trunk_group_id, t.name, t.host, t.port, t.transport, t.priority, t.weight,
                       t.source_addresses, t.certificate_name, g.emergency, g.ordinary, a.address,
-                      ifnull(h.state = 'down' and h.checked_at > ?, 0) as is_down
+                      h.state as health, h.checked_at
                from trunk t join trunk_group g on g.id = t.trunk_group_id
                             left join trunk_address a on a.host = t.host
-                            left join trunk_health h on h.trunk_id = t.id
-               where t.enabled = 1 order by t.priority, t.weight desc, t.id""",
-            (now.wall_s - STALE_AFTER_S,),
+                            left join trunk_health h on h.trunk_id = t.id and h.port = t.port
+                                 and h.address = ifnull(a.address, t.host) and h.transport = t.transport
+               where t.enabled = 1 order by t.priority, t.weight desc, t.id"""
         )
         groups = (_group(row) for row in self.rows("select * from trunk_group order by id"))
         return Network(
             {group.id: group for group in groups},
-            tuple(sorted(map(_trunk, trunks), key=lambda trunk: trunk.address is None)),
+            tuple(sorted((_trunk(row, now) for row in trunks), key=lambda trunk: trunk.address is None)),
             self.pools(),
             bool(self.rows("select 1 from network_element limit 1")),
             tuple(
@@ -144,14 +144,14 @@ def _group(row: sqlite3.Row) -> TrunkGroup:
     )
 
 
-def _trunk(row: sqlite3.Row) -> Trunk:
+def _trunk(row: sqlite3.Row, now: Moment) -> Trunk:
     values = _with_flags(row, "emergency", "ordinary")
-    is_down = values.pop("is_down")
+    health, checked_at = values.pop("health"), values.pop("checked_at")
     return Trunk(
         **{
             **values,
             "source_addresses": tuple(json.loads(values["source_addresses"])),
             "address": values["address"] or (values["host"] if is_address(values["host"]) else None),
-            "healthy": not is_down,
+            "healthy": not counts_as_down(health, checked_at, now.wall_s),
         }
     )

@@ -1,4 +1,4 @@
-"""Which way a call goes: the platform's offer, the customer's own carrier, the number's; the PSAP or a screening centre.
+"""Which way a call goes: the platform's offer, the customer's carrier, the number's; the PSAP or a screening centre.
 
 Every decision of the table in docs/decision-table.csv is a unit test; here a message of each kind takes the way.
 """

@@ -66,8 +66,8 @@ REFUSED = [
     ("dial-rule add,--tenant,acme,--prefix,8,--prepend,sip:", "'sip:' is not digits to put before"),
     ("dial-rule remove,--tenant,other,--prefix,9", "tenant 'other' has no dial rule for 9"),
     # countries: A6, D2, O5 and O7
-    ("country set,XX,--served,on", "there is no country 'XX'"),
-    ("country set,United States,--served,on", "there is no country 'United States'"),
+    ("country set,XX,--served,on", "there is no country XX"),
+    ("country set,United States,--served,on", "'United States' is not a country code"),
     ("country set,GU,--served,on", "callers in GU count as callers in US — write US"),
     ("country set,AQ,--served,on", "AQ (Antarctica) has no emergency number"),
     ("country set,AQ", "nothing to change was given"),

@@ -33,7 +33,7 @@ REFUSED = [
     ("trunk-group create,x,--emergency,--psap,lost,--lost-url,lost.example.com", "is not a LoST server"),
     ("trunk-group create,x,--emergency,--psap-uri,sip:911@psap?x=y", "is not something that can be called"),
     ("trunk-group create,x,--pbx", "a PBX belongs to a tenant"),
-    ("trunk-group create,x,--country,XX", "--country: there is no country 'XX'"),
+    ("trunk-group create,x,--country,XX", "--country: there is no country XX"),
     ("trunk-group create,x,--tenant,nobody", "there is no tenant 'nobody'"),
     ("trunk-group create,x,--final-codes,486,302", "'302' is not a failure of SIP"),
     ("trunk-group create,x,--final-codes,486,", "'' is not a failure of SIP"),
@@ -61,7 +61,7 @@ REFUSED = [
     # pools
     ("pool create,p,--trunk-group,psap,--country,CA", "trunk group psap carries calls of US, and pool p"),
     ("pool create,p,--trunk-group,world,--country,GU", "callers in GU count as callers in US"),
-    ("pool create,p,--trunk-group,world,--country,XX", "there is no country 'XX'"),
+    ("pool create,p,--trunk-group,world,--country,XX", "there is no country XX"),
     ("pool create,p,--trunk-group,acme-carrier,--country,US", "pool p is not that tenant's"),
     ("pool create,p,--trunk-group,acme-carrier,--country,US,--tenant,other", "pool p is not that tenant's"),
     ("pool create,p,--trunk-group,world,--country,US,--tenant,acme,--location,Lobby", "does not tell locations by the"),
@@ -71,6 +71,8 @@ REFUSED = [
     # tenants and users
     ("tenant set,acme,--policy,elsewhere", "tenant 'acme' has no policy 'elsewhere'"),
     ("tenant set,acme,--policy,head office,--no-policy", "policy is both given and taken away"),
+    ("tenant create,x,--country,XX", "--country: there is no country XX"),
+    ("user set,alice,--country,UK", "--country: there is no country UK"),
     ("tenant set,acme,--max-test-calls,0", "0 is not in the range"),
     ("tenant set,acme,--country-required,maybe", "--country-required: 'maybe' is neither yes nor no"),
     ("user set,alice,--policy,elsewhere", "tenant 'acme' has no policy 'elsewhere'"),

@@ -12,7 +12,7 @@ import click
 
 from holdfast import settings
 from holdfast.errors import InputError
-from holdfast.plane import db, values
+from holdfast.plane import country_rules, db, values
 from holdfast.settings import Settings
 
 
@@ -58,7 +58,7 @@ class Value(click.ParamType):  # type: ignore[type-arg]  # generic in late relea
 NAME = Value("name", values.name)
 NODE_NAME = Value("name", values.node_name)
 NUMBER = Value("number", values.number)
-COUNTRY = Value("country", values.country)
+COUNTRY = Value("country", country_rules.callers_country)
 USERNAME = Value("username", values.username)
 REALM = Value("domain", values.realm)
 AOR = Value("user@domain", values.aor)

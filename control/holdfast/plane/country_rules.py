@@ -11,7 +11,7 @@ from functools import cache
 from holdfast.core.country import PLANS, EmergencyPlan, Screening, calling_code_of, canonical, country_of_number
 from holdfast.core.plan import CountryRule
 from holdfast.errors import InputError
-from holdfast.plane import db, rows
+from holdfast.plane import db, rows, values
 from holdfast.plane.lookup import id_of
 
 #: More countries than these are not listed in a message.
@@ -50,12 +50,18 @@ _WHAT = ("served", "screening", "notify_desk")
 
 def country(text: str) -> str:
     """A country that the table knows, as its calls are given (A6); InputError for any other code."""
-    code = text.upper()
+    code = callers_country(text)
     known = canonical(code)
-    if known is None:
-        raise InputError(f"there is no country {text!r}", mend="'holdfast country list' shows every code")
     if known != code:
         raise InputError(f"callers in {code} count as callers in {known}", mend=f"write {known}")
+    return code
+
+
+def callers_country(text: str) -> str:
+    """Where a caller may be said to be: any country or territory there is, the United States' own among them."""
+    code = values.country(text)
+    if canonical(code) is None:
+        raise InputError(f"there is no country {code}", mend="'holdfast country list' shows every code")
     return code
 
 

@@ -172,7 +172,7 @@ def import_users(
         Column("realm", values.realm, default=realm),
         Column("display_name", values.display_name, default=""),
         Column("number", values.number),
-        Column("country", values.country),
+        Column("country", country_rules.callers_country),
         Column("outbound_enabled", values.flag, default=True),
         Column("inbound_enabled", values.flag, default=True),
         Column("do_not_disturb", values.flag, default=False),

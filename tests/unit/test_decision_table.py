@@ -51,8 +51,10 @@ def world_of(case: dict[str, str], folder: Path) -> World:
             trunk_group_id=CUSTOMER, position=1)  # fmt: skip
     if case["screening_rule"]:
         country, rule = case["screening_rule"].split()
-        said = {"served": {"served": 1}, "unserved": {"served": 0}, "national": {"screening": "national"}}[rule]
-        row(world.db, "country_rule", id=1, tenant_id=1, country=country, **said)
+        column, value = {"served": ("served", 1), "unserved": ("served", 0), "national": ("screening", "national")}[
+            rule
+        ]
+        row(world.db, "country_rule", id=1, tenant_id=1, country=country, **{column: value})
     return world
 
 

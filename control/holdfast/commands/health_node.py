@@ -12,6 +12,7 @@ from holdfast.edge import clock
 from holdfast.edge import store as edge_store
 from holdfast.edge.outbox import Outbox
 from holdfast.edge.replica import Replica
+from holdfast.edge.store_reads import StoreInfo
 from holdfast.errors import HoldfastError
 from holdfast.settings import Settings
 
@@ -106,7 +107,7 @@ def check_store(settings: Settings) -> tuple[list[Finding], int | None]:
     return findings, info.revision
 
 
-def _caught_up(info: edge_store.StoreInfo, path: Path) -> Finding:
+def _caught_up(info: StoreInfo, path: Path) -> Finding:
     if not info.caught_up:
         return fail(
             "edge store",

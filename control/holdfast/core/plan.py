@@ -76,7 +76,7 @@ def plan(facts: Facts) -> RoutePlan | Refusal:
     steps.append(_location_step(where))
     destination, because = _destination(facts, where, terms)
     steps.append(Step("destination", destination.value, because))
-    direct_routing = hops.direct_routing(facts.rules, facts.match.sent, facts.network.groups)
+    direct_routing = hops.direct_routing(facts.rules, _ruled_number(facts), facts.network.groups)
     path = Path.DIRECT_ROUTING if direct_routing else Path.DIRECT_OFFER
     steps.append(Step("path", path.value, _path_reason(facts, path)))
     if path is Path.DIRECT_OFFER:
@@ -208,6 +208,13 @@ def _by_registered_address(facts: Facts) -> tuple[Destination, str]:
     if facts.number is not None and facts.number.enhanced:
         return Destination.PSAP, "C2: the number is enhanced"
     return Destination.SCREENING, "C1, O4: the registered address is used to screen, the number is not enhanced"
+
+
+def _ruled_number(facts: Facts) -> str:
+    """The number whose routing rules count: of a test call those of the emergency call that it stands for (A7)."""
+    if facts.match.kind is CallKind.EMERGENCY:
+        return facts.match.sent
+    return next(iter(PLANS[facts.match.country].emergency.values()), facts.match.sent)
 
 
 def _path_reason(facts: Facts, path: Path) -> str:

@@ -221,7 +221,7 @@ class EdgeStore(ProvisionedStore):
         return held[0]
 
     def _lend(self, caller: Caller, pools: tuple[Pool, ...], now: Moment) -> Lease | None:
-        """Pool by pool the caller's own number, else the one idle for longest; then a resting one, then a shared one."""
+        """Pool by pool the caller's own number, else the one idle for longest; then a resting, then a shared one."""
         info = self.info()
         # before it is caught up, an earlier store's leases may still be on their way down
         node_id = info.node_id if info.caught_up else None

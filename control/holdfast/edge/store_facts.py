@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from sqlite3 import Row
 
 from holdfast.core import boundary, dialling
-from holdfast.core.country import PLANS, Screening, country_of_number
+from holdfast.core.country import SERVED, Screening, country_of_number
 from holdfast.core.dialling import DialRule
 from holdfast.core.hops import RoutingRule
 from holdfast.core.model import Caller, Network, PlatformNumber, Policy, PsapMethod, Site
@@ -140,9 +140,15 @@ def _match(
     rules = dial_rules(store, tenant.id, incoming.dialled) if tenant else ()
     masks = policy.masks if policy else {}
     # Where the country is not known, the call can only be refused (A6): if it would be one in any country served.
-    countries = [finding.country] if finding.country else [code for code, plan in PLANS.items() if plan.served]
+    countries = [finding.country] if finding.country else _perhaps_served(store)
     matches = (dialling.classify(incoming.dialled, country, masks, rules) for country in countries)
     return next(filter(None, matches), None)
+
+
+def _perhaps_served(store: ProvisionedStore) -> list[str]:
+    """Every country that the table, the platform or some tenant serves."""
+    ruled = store.rows("select distinct country from country_rule where served = 1")
+    return list(dict.fromkeys([*SERVED, *(row[0] for row in ruled)]))
 
 
 # Who and under which rules ------------------------------------------------------------------------------------------

@@ -130,9 +130,8 @@ def network() -> Network:
             _network = replace(_network, seen=seen)
         else:
             _network = _Known(key, seen, current.network(moment), moment.boottime_s)
-            first = next((trunk for trunk in _network.network.trunks if trunk.emergency), None)
-            if first is not None:  # for the native fallback
-                ksr.table_set("fallback", "trunk", first.uri)
+            for trunk in _network.network.platform_trunks[:1]:  # for the native fallback
+                ksr.table_set("fallback", "trunk", trunk.uri)
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
     return _network.network

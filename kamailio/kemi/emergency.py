@@ -185,15 +185,15 @@ def _without_store(dialled: str) -> bool:
     if match.kind is CallKind.READBACK:
         ksr.reply(503, "Announcement Not Available", "This node cannot read its store. Emergency calls still work.")
         return True
-    emergency = [trunk for trunk in network().trunks if trunk.emergency]
-    if not emergency:
+    platform = network().platform_trunks
+    if not platform:
         ksr.native_fallback()
         return True
     media.offer()
     ksr.apply_changes()
     ksr.new_transaction()
     ksr.record_route()
-    trunks.remember(Attempt.plain(trunk, match.sent) for trunk in emergency)
+    trunks.remember(Attempt.plain(trunk, match.sent) for trunk in platform)
     if trunks.try_next():
         ksr.count("emergency_calls_total", CallKind.EMERGENCY, "without_store")
     else:

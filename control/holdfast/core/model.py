@@ -201,6 +201,15 @@ class Network:
     has_elements: bool = False
     subnet_lengths: tuple[int, ...] = ()
 
+    @property
+    def platform_trunks(self) -> tuple[Trunk, ...]:
+        """The trunks for emergency calls of whom nothing is known: the platform's own, to a PSAP before a centre."""
+        platform = {group.id: group for group in self.groups.values() if group.tenant_id is None}
+        usable = [trunk for trunk in self.trunks if trunk.trunk_group_id in platform]
+        to_psap = [trunk for trunk in usable if platform[trunk.trunk_group_id].emergency]
+        screening = [trunk for trunk in usable if platform[trunk.trunk_group_id].screening and trunk not in to_psap]
+        return (*to_psap, *screening)
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:

@@ -139,7 +139,7 @@ class EdgeStore(ProvisionedStore):
             already = self._leases(of_call, (caller.caller_key, call_id), now)
             if already:
                 return already[0]
-            if limit is not None and tenant_id is not None and not self._is_open(call_id, kind):
+            if limit is not None and tenant_id is not None and not self._is_open_without_number(call_id, kind):
                 self._refuse_beyond(limit, tenant_id, kind, now)
             lease = self._lend(caller, pools, now)
             if lease is None:
@@ -191,8 +191,10 @@ class EdgeStore(ProvisionedStore):
 
     # Steps of a transaction
 
-    def _is_open(self, call_id: str, kind: CallKind) -> bool:
-        return bool(self.rows("select 1 from emergency_call where call_id = ? and kind = ?", (call_id, kind.value)))
+    def _is_open_without_number(self, call_id: str, kind: CallKind) -> bool:
+        # one with a number is known again by its holder; its Call-ID alone gets nobody past the limit
+        of_call = "select 1 from emergency_call where call_id = ? and kind = ? and lease_id is null"
+        return bool(self.rows(of_call, (call_id, kind.value)))
 
     def _refuse_beyond(self, limit: CallLimit, tenant_id: int, kind: CallKind, now: Moment) -> None:
         """TooManyCalls if the tenant's calls here and on other nodes, as last heard of, are as many as may be (A9)."""

@@ -5,7 +5,17 @@ from holdfast.core.model import Network, Trunk, TrunkGroup
 
 def trunk(trunk_id: int, group: TrunkGroup) -> Trunk:
     return Trunk(
-        trunk_id, group.id, f"t{trunk_id}", "192.0.2.1", 5060, "udp", 1, 1, (), emergency=group.emergency, ordinary=False
+        trunk_id,
+        group.id,
+        f"t{trunk_id}",
+        "192.0.2.1",
+        5060,
+        "udp",
+        1,
+        1,
+        (),
+        emergency=group.emergency,
+        ordinary=False,
     )
 
 

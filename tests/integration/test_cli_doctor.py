@@ -136,12 +136,15 @@ def test_n1_without_postgresql_doctor_says_that_calls_go_on(settings: Settings, 
 def store(settings: Settings) -> Iterator[Any]:
     with closing(edge_store.connect(settings.node.edge_store)) as connection:
         connection.execute("update store set caught_up = 1, node_id = 1, revision = 7")
-        connection.execute("insert into trunk_group values (1, 'psap', 1, 0)")
+        connection.execute("insert into trunk_group (id, name, emergency, ordinary) values (1, 'psap', 1, 0)")
         connection.execute(
             """insert into trunk (id, trunk_group_id, name, host, port, transport, priority, weight, source_addresses,
                                   enabled) values (1, 1, 'psap-1', 'h', 5060, 'udp', 1, 1, '["192.0.2.7"]', 1)"""
         )
-        connection.execute("insert into pool values (1, 'us', 1, 'US', null, 3600, 3600, 2)")
+        connection.execute(
+            """insert into pool (id, name, trunk_group_id, country, window_s, rest_s, target_idle)
+               values (1, 'us', 1, 'US', 3600, 3600, 2)"""
+        )
         for index in (1, 2):
             connection.execute("insert into pool_number values (?, 1, 0, 1, 's')", (pool_number(index),))
             connection.execute("insert into number_state (number, rested_since) values (?, 0)", (pool_number(index),))

@@ -41,9 +41,9 @@ def tell_psaps(routed: Sequence["Routed"], *, unchanged: bool = False) -> bool:
 
 
 def summary(routed: Sequence["Routed"]) -> str:
-    """Such as "12 PSAPs: 10 same, 1 new, 1 failed"."""
+    """Such as "12 PSAPs: 1 new, 10 same, 1 failed"."""
     counts = Counter(str(one.outcome) for one in routed)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in (*_WORDS, "failed") if counts[outcome])
     return f"{len(routed)} PSAP{'s' if len(routed) != 1 else ''}" + (f": {told}" if told else "")
 
 

@@ -161,7 +161,7 @@ def test_o3_the_same_network_of_another_tenant_is_another_one(holdfast: Command)
 REFUSED = [
     (["site", "create", "HQ", "--tenant", "acme"], "the tenant has a site HQ already"),
     (["site", "create", "x", "--tenant", "nobody"], "there is no tenant 'nobody'"),
-    (["site", "create", "x", "--tenant", "acme", "--country", "XX"], "'XX' is not a country that we know"),
+    (["site", "create", "x", "--tenant", "acme", "--country", "XX"], "there is no country XX"),
     (["site", "create", "x", "--tenant", "acme", "--policy", "none"], "tenant 'acme' has no policy 'none'"),
     (["site", "delete", "HQ", "--tenant", "acme"], "site is not its tenant's, or still has locations"),
     (["site", "set", "HQ", "--tenant", "acme"], "nothing to change was given"),

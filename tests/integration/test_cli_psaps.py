@@ -92,7 +92,7 @@ def test_an_address_that_was_not_checked_to_the_door_is_not_validated(with_lost:
     said = validation(valid="country A1 A3", unchecked="RD HNO")
     server.answer = lambda _: mapping("sip:austin@psap.example", validation=said)
     result = with_lost.run("location", "create", "Annex", "--tenant", "acme", "--country", "US", *civic(AUSTIN))
-    assert "entered by hand" in result.stdout
+    assert "its address counts as manual: nobody but who typed it vouches for it" in result.stdout
     assert "note: the LoST server did not check RD, HNO" in result.stderr
     assert validated(with_lost, "Annex") == "manual"
 

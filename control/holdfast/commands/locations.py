@@ -278,6 +278,6 @@ def _address(file: BinaryIO) -> dict[str, str]:
 def _counts_as(validation: str) -> str:
     return {
         "validated": "validated",
-        "manual": "entered by hand: its calls are screened",
-        "none": "vouched for by nobody: its calls are screened",
+        "manual": "manual: nobody but who typed it vouches for it",
+        "none": "none: nobody vouches for it",
     }[validation]

@@ -70,7 +70,7 @@ def _judged(place: Whereof, answered: Sequence[tuple[str, lost.Answer]]) -> Vali
     if invalid:
         return InputError(
             f"the LoST server {checked[0][0]} knows no such address: {', '.join(dict.fromkeys(invalid))}",
-            mend="correct it; with --no-validate it is stored as entered by hand, and its calls are screened",
+            mend="correct it; with --no-validate it is stored as one that nobody but you vouches for",
         )
     if any(_confirms(place, validity) for _, validity in checked):
         return Validated(Verdict.CONFIRMED)
@@ -78,7 +78,7 @@ def _judged(place: Whereof, answered: Sequence[tuple[str, lost.Answer]]) -> Vali
     if len(failures) == len(answered):
         return InputError(
             f"the address could not be validated: {failures[0]}",
-            mend="try again later; with --no-validate it is stored as entered by hand, and its calls are screened",
+            mend="try again later; with --no-validate it is stored as one that nobody but you vouches for",
         )
     return Validated(Verdict.UNCONFIRMED, f"the LoST server did not check {', '.join(_open(place, checked))}")
 

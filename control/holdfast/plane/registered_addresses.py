@@ -52,7 +52,7 @@ def _notes_on(row: "_Addressed", columns: Mapping[str, object]) -> Iterator[str]
     if row.enhanced and columns.get("enhanced") is True:
         yield "Enhanced service is on: calls go to the local PSAP with the registered address, and it is billed."
     if row.enhanced and row.validation != "validated":
-        yield f"Nobody but who typed it vouches for address {row.location!r}: calls are screened before the PSAP."
+        yield f"Nobody but who typed it vouches for address {row.location!r}, and enhanced calls are not screened."
     countries = country_of_number(row.number)
     if countries and row.country not in countries:
         some = " or ".join(sorted(countries)[:4])

@@ -34,7 +34,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 def _look(context: Context) -> Iterator[Finding]:
     # imported here: every other command starts faster without asyncio, metrics and the rest
-    from holdfast.commands import health_node, health_plane, health_services
+    from holdfast.commands import health_node, health_plane, health_routing, health_services
 
     try:
         settings = context.settings
@@ -47,6 +47,8 @@ def _look(context: Context) -> Iterator[Finding]:
     yield health_node.check_disk(settings)
     found, revision = health_node.check_store(settings)
     yield from found
+    if revision is not None:
+        yield from health_routing.check_routing(settings)
     yield from health_plane.check_plane(settings, context.database, revision)
     yield from health_services.check_ports(settings)
     yield health_services.check_kamailio(settings)

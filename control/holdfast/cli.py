@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from holdfast.commands import (
+    boundaries,
     countries,
     daemons,
     database,
@@ -17,9 +18,12 @@ from holdfast.commands import (
     explain,
     ip_countries,
     live,
+    locations,
+    network_elements,
     nodes,
     numbers,
     policies,
+    sites,
     tenants,
     trunks,
     users,
@@ -106,6 +110,10 @@ for command in (
     numbers.pool,
     trunks.trunk_group,
     trunks.trunk,
+    sites.site,
+    locations.location,
+    network_elements.network_element,
+    boundaries.boundary,
     policies.policy,
     policies.route,
     dial_plans.dial_rule,

@@ -89,7 +89,7 @@ def _refuse(request: Request, refusal: Refusal, facts: Facts) -> None:
     _count_refusal(refusal, facts)
     if refusal.reason == "no_emergency_trunk":
         _begin(request)
-        trunks.give_up("")
+        trunks.give_up("", refusal.phrase, refusal.text)
     else:
         ksr.reply(refusal.code, refusal.phrase, refusal.text)
 

@@ -111,11 +111,13 @@ def next_trunk() -> None:
         give_up(ksr.recall("shown"))
 
 
-def give_up(number: str) -> None:
-    """No trunk took the call: the caller is told so by a voice, and then by a final answer.
+def give_up(number: str, phrase: str = "", text: str = "") -> None:
+    """No trunk took the call: the caller is told so by a voice, and then by a final answer, `phrase` with `text`.
 
     Its number stays lent: the PSAP may have seen it.
     """
+    ksr.remember("last_phrase", phrase or "Emergency Service Failed")
+    ksr.remember("last_words", text or "No trunk could take the call. Use another phone to call for help.")
     alarm("emergency_call_failed", "no trunk took an emergency call")
     ksr.count("emergency_calls_total", CallKind.EMERGENCY, "failed")
     if not media_server.send(
@@ -127,8 +129,7 @@ def give_up(number: str) -> None:
 def refuse() -> None:
     """The announcement is over, or there is nobody to make it."""
     if not ksr.cancelled():
-        text = "No trunk could take the call. Use another phone to call for help."
-        ksr.reply_final(503, "Emergency Service Failed", text)
+        ksr.reply_final(503, ksr.recall("last_phrase"), ksr.recall("last_words"))
     end_here("no_trunk")
 
 

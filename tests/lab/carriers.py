@@ -37,12 +37,17 @@ _AS_PROVISIONED = (
     "delete from country_rule",
     "delete from dial_rule",
     "delete from policy_mask",
-    """update platform_number set enhanced = false, location_id = null, trunk_group_id = null
-       where enhanced or location_id is not null or trunk_group_id is not null""",
+    "update subscriber set number = '+12025550101' where username = 'alice' and number <> '+12025550101'",
+    "delete from platform_number where number not like '+120255501%'",
+    """update platform_number set enhanced = false, location_id = null, trunk_group_id = null, outbound_enabled = true
+       where enhanced or location_id is not null or trunk_group_id is not null or not outbound_enabled""",
     """update subscriber set confirmed_location_id = null, policy_id = null, country = null, common_area = false,
               pbx = false where num_nonnulls(confirmed_location_id, policy_id, country) > 0 or common_area or pbx""",
     """update trunk_group set location_method = default, psap_method = default, psap_uri = null,
-              final_codes = default, answers_within_ms = default""",
+              final_codes = default, answers_within_ms = default, rings_within_ms = default""",
+    "update trunk_group set country = null where country = 'US'",
+    """update trunk set enabled = true, weight = 1, priority = case name when 'psap-2' then 2 else 1 end
+       where not enabled or weight <> 1 or priority <> case name when 'psap-2' then 2 else 1 end""",
     """update tenant set policy_id = null, country_required = false, max_emergency_calls = default,
               max_test_calls = default, security_desk = null""",
 )
@@ -82,10 +87,12 @@ class Carriers:
                 plane.execute(statement)
         self.system.wait_synced()
 
-    def answers(self, name: str, scenario: str = "uas_answers", **values: str) -> Sipp:
-        """Let a SIPp take calls in this trunk's place."""
+    def answers(self, name: str, scenario: str = "uas_answers", *, calls: int = 1, **values: str) -> Sipp:
+        """Let a SIPp take so many calls in this trunk's place."""
         place = self.places[name]
-        return self.system.waiting_device(scenario, values, address=place.address, port=place.port).start()
+        device = self.system.waiting_device(scenario, values, address=place.address, port=place.port)
+        device.calls = calls
+        return device.start()
 
     def provisioned(self, *command: str) -> None:
         """Run one command of the operator's and wait until the node knows."""

@@ -84,9 +84,10 @@ class CountryHints:
 def country_of(hints: CountryHints, places: Iterable[Whereabouts]) -> CountryFinding:
     """A6: the client's word, a known place, what is provisioned, the source address; else unknown, never a guess.
 
-    A client's word that is no country code counts as none. The territories of the US are the US.
+    A client's word that is no country code counts as none, and so do two that contradict each other. The territories
+    of the US are the US.
     """
-    found: list[tuple[str | None, str]] = [(hints.signalled, "the client says so")]
+    found: list[tuple[str | None, str]] = [(_signalled(hints.signalled), "the client says so")]
     found += [(where.country, f"the caller's place: {where.why}") for where in places]
     found += [
         (hints.user, "provisioned for the user"),
@@ -99,6 +100,12 @@ def country_of(hints: CountryHints, places: Iterable[Whereabouts]) -> CountryFin
         if country is not None:
             return CountryFinding(country, why)
     return CountryFinding(None, "nothing reliable says in which country the caller is")
+
+
+def _signalled(text: str) -> str | None:
+    """The one country that a header names, which may have come more than once (RFC 3261 §7.3.1)."""
+    said = {canonical(one.strip()) for one in text.split(",")} - {None}
+    return said.pop() if len(said) == 1 else None
 
 
 def chosen(places: Iterable[Whereabouts], country: str) -> Whereabouts | None:

@@ -58,6 +58,19 @@ trunk_transitions = Counter(
     "holdfast_trunk_transitions_total", "Changes of a trunk's health, by the state it came to.", ["trunk", "state"]
 )
 leases_erased = Counter("holdfast_leases_erased_total", "Leases erased after their window and rest were over.")
+calls_in_progress = Gauge(
+    "holdfast_calls_in_progress",
+    "Calls in progress on this node that count towards their tenants' limits, by kind; none while Kamailio is down.",
+    ["kind"],
+)
+calls_elsewhere = Gauge(
+    "holdfast_calls_elsewhere", "Calls in progress on all other nodes, as this node last heard of them.", ["kind"]
+)
+calls_last_exchange = Gauge(
+    "holdfast_calls_last_exchange_timestamp_seconds",
+    "When this node last heard of the calls on other nodes (UTC); after 10 s it counts its own alone.",
+)
+kamailio_up = Gauge("holdfast_agent_kamailio_up", "1 while Kamailio answers the agent.")
 calls_presumed_ended = Counter(
     "holdfast_calls_presumed_ended_total", "Calls closed because nobody saw their end within the longest call's time."
 )

@@ -58,7 +58,8 @@ class EdgeNode:
         self.port = ports.one()
         rhythm = {"poll_s": 0.5, "retry_first_s": 0.05, "retry_last_s": 0.2, **agent}
         self.config.write_text(
-            f'[node]\nname = "{name}"\nstate_dir = "{folder}"\n[database]\ndsn = "{dsn}"\nconnect_timeout_s = 2\n'
+            f'[node]\nname = "{name}"\nstate_dir = "{folder}"\nrun_dir = "{folder}"\n'
+            f'[database]\ndsn = "{dsn}"\nconnect_timeout_s = 2\n'
             f"[agent]\nmetrics_port = {self.port}\n" + "".join(f"{key} = {value}\n" for key, value in rhythm.items())
         )
         self.daemon = self._daemon({})

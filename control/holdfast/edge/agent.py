@@ -1,8 +1,9 @@
 """The edge agent: brings provisioning down, ships the journal up, keeps idle numbers at hand. No call waits for it.
 
-Four tasks share one edge store. `_keep_house` needs nothing but the store, `_keep_addresses` DNS, `_keep_health` the
-trunks; `_keep_in_touch` needs PostgreSQL and begins again from the connection whenever it is lost. Each round finds out
-anew what is to be done, so a round that was cut off anywhere, by whatever, is made good by the next.
+Five tasks share one edge store. `_keep_house` needs nothing but the store, `_keep_addresses` DNS, `_keep_health` the
+trunks, `_keep_an_eye_on_kamailio` Kamailio; `_keep_in_touch` needs PostgreSQL and begins again from the connection
+whenever it is lost: on it, `_serve` follows and `_exchange_calls` counts calls. Each round finds out anew what is to be
+done, so a round that was cut off anywhere, by whatever, is made good by the next.
 """
 
 import asyncio
@@ -15,9 +16,11 @@ import sys
 import time
 
 from holdfast import metrics
+from holdfast.edge.calls_elsewhere import ASK_KAMAILIO_EVERY_S, LOOK_EVERY_S, CallExchange, CallsHere
 from holdfast.edge.follow import Follower
 from holdfast.edge.gauges import Gauges
 from holdfast.edge.health import TrunkWatch, pause_s
+from holdfast.edge.kamailio_rpc import KamailioRefused, KamailioUnavailable
 from holdfast.edge.keeper import OpenStore, StoreBusyError, StoreKeeper, StoreReplacedError, sole_agent
 from holdfast.edge.resolver import resolve_trunks
 from holdfast.edge.uplink import StatementRefusedError, Uplink
@@ -33,6 +36,8 @@ HOUSE_EVERY_S = 1.0
 JOURNAL_EVERY_S = 0.25
 #: How often trunks' host names are asked of DNS, in seconds; a trunk that is new waits this long for its first address.
 RESOLVE_EVERY_S = 10.0
+#: How long PostgreSQL is left alone with the counts of calls after it refused them, in seconds.
+REFUSED_PAUSE_S = 2.0
 
 
 def main(settings: Settings) -> int:
@@ -66,6 +71,7 @@ class Agent:
         self._settings = settings
         self._keeper = StoreKeeper(settings.node.edge_store)
         self._gauges = Gauges()
+        self._calls = CallsHere(self._keeper, settings.node.kamailio_rpc)
         self._back_off = _BackOff(settings.agent.retry_first_s, settings.agent.retry_last_s)
         self._refused_tried = False
 
@@ -77,6 +83,7 @@ class Agent:
                 tasks.create_task(self._keep_house())
                 tasks.create_task(self._keep_addresses())
                 tasks.create_task(self._keep_health())
+                tasks.create_task(self._keep_an_eye_on_kamailio())
                 tasks.create_task(self._keep_in_touch())
         finally:
             metrics.agent_up.set(0)
@@ -134,16 +141,31 @@ class Agent:
                 complaint.about(error)
             await asyncio.sleep(pause_s(self._settings.agent.options_every_s))
 
+    async def _keep_an_eye_on_kamailio(self) -> None:
+        # no error of the agent's, which may well be the first of the two to start
+        complaint = _Complaint("Kamailio answers: the calls in progress here are counted", level=logging.WARNING)
+        while True:
+            try:
+                await self._calls.ask_kamailio()
+                complaint.over()
+            except (KamailioUnavailable, KamailioRefused) as error:
+                complaint.about(error)
+            with contextlib.suppress(EdgeStoreUnavailable):  # `_keep_house` says so
+                await self._calls.count()
+            await asyncio.sleep(ASK_KAMAILIO_EVERY_S)
+
     # With PostgreSQL
 
     async def _keep_in_touch(self) -> None:
         complaint = _Complaint("following PostgreSQL again")
         while True:
             try:
-                async with await Uplink.open(self._settings) as uplink:
+                async with await Uplink.open(self._settings) as uplink, asyncio.TaskGroup() as tasks:
                     metrics.postgres_connected.set(1)
-                    await self._serve(uplink, complaint)
-            except (DatabaseUnavailable, StatementRefusedError) as error:
+                    tasks.create_task(self._serve(uplink, complaint))
+                    tasks.create_task(self._exchange_calls(uplink))
+            except* (DatabaseUnavailable, StatementRefusedError) as lost:
+                error = _first(lost)  # of whichever task noticed it: it ended the other
                 metrics.postgres_failures.labels(_reason(error)).inc()
                 complaint.about(error)
             finally:
@@ -169,6 +191,21 @@ class Agent:
             except EdgeStoreUnavailable as error:
                 complaint.about(error)
                 await asyncio.sleep(HOUSE_EVERY_S)
+
+    async def _exchange_calls(self, uplink: Uplink) -> None:
+        complaint = _Complaint("the calls on other nodes are heard of again")
+        exchange = CallExchange(self._calls, self._keeper, uplink, self._settings.node.name)
+        while True:
+            try:
+                await exchange.look()
+                complaint.over()
+                await asyncio.sleep(LOOK_EVERY_S)
+            except EdgeStoreUnavailable:  # `_keep_house` says so
+                await asyncio.sleep(LOOK_EVERY_S)
+            except StatementRefusedError as error:
+                metrics.postgres_failures.labels(error.sqlstate).inc()
+                complaint.about(error)
+                await asyncio.sleep(REFUSED_PAUSE_S)
 
     async def _rounds(self, follower: Follower, uplink: Uplink) -> None:
         complaint = _Complaint("everything goes through again")
@@ -202,6 +239,11 @@ async def _listen(uplink: Uplink) -> None:
         log.warning("PostgreSQL will not wake this agent: %s", error)
 
 
+def _first(errors: ExceptionGroup[HoldfastError]) -> HoldfastError:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
+
+
 def _reason(error: HoldfastError) -> str:
     return error.sqlstate if isinstance(error, StatementRefusedError) else "connection"
 
@@ -225,15 +267,16 @@ class _BackOff:
 class _Complaint:
     """Says once what is wrong, however often it is found, and once that it is over."""
 
-    def __init__(self, over: str) -> None:
+    def __init__(self, over: str, *, level: int = logging.ERROR) -> None:
         self._over = over
+        self._level = level
         self._said = ""
 
     def about(self, trouble: HoldfastError | str) -> None:
         if str(trouble) != self._said:
             self._said = str(trouble)
             mend = trouble.mend if isinstance(trouble, HoldfastError) else ""
-            log.error("%s%s", trouble, f" ({mend})" if mend else "")
+            log.log(self._level, "%s%s", trouble, f" ({mend})" if mend else "")
 
     def over(self) -> None:
         if self._said:

@@ -25,6 +25,10 @@ class KamailioUnavailable(HoldfastError):
     """Kamailio does not answer."""
 
 
+class KamailioSilent(KamailioUnavailable):
+    """Kamailio, or somebody, has the socket open, and gave no answer in time."""
+
+
 class KamailioRefused(HoldfastError):
     """Kamailio answered with an error."""
 
@@ -43,7 +47,7 @@ def call(rpc_socket: Path, method: str, *parameters: str | float, deadline_s: fl
             channel.sendto(json.dumps(request).encode("ascii"), str(rpc_socket))
             answer = _answer(channel, request_id, time.monotonic() + deadline_s)
     except TimeoutError as error:
-        raise KamailioUnavailable(
+        raise KamailioSilent(
             f"Kamailio did not answer {method} within {deadline_s:g} s",
             mend="its log may say why; an answer over 128 KiB, of thousands of users, is never sent",
         ) from error
@@ -86,6 +90,25 @@ def _answer(channel: socket.socket, request_id: int, deadline: float) -> dict[st
 
 def _reason(error: object) -> str:
     return str(error.get("message")) if isinstance(error, dict) else str(error)
+
+
+def started_at(rpc_socket: Path, *, deadline_s: float = DEADLINE_S) -> float:
+    """When this Kamailio started, in whole UTC seconds: its $Tb, however the clock was set since.
+
+    KamailioUnavailable, KamailioRefused: nobody can say.
+    """
+    asked_at = int(time.time())
+    answer = call(rpc_socket, "core.uptime", deadline_s=deadline_s)
+    heard_at = int(time.time())
+    try:
+        second, uptime_s = int(answer["now"].rpartition(":")[2].partition(" ")[0]), int(answer["uptime"])
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise KamailioRefused(f"Kamailio said of its uptime {answer!r}", mend="see Kamailio's log") from error
+    # "now", which uptime was reckoned by, is local time as ctime(3) writes it; its seconds are the same in every zone
+    for now in range(asked_at - 1, heard_at + 1):
+        if now % 60 == second:
+            return float(now - uptime_s)
+    raise KamailioSilent("the clock was set while Kamailio answered", mend="nothing to do: it is asked again")
 
 
 @dataclass(frozen=True, slots=True)

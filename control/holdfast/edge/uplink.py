@@ -4,10 +4,13 @@ Two errors leave this module. DatabaseUnavailable: the connection is gone, make 
 PostgreSQL answered no; the connection is good.
 """
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import psycopg
@@ -21,6 +24,8 @@ from holdfast.settings import Settings
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+#: calls in progress by tenant and kind
+CallCounts = Mapping[tuple[int, str], int]
 
 #: PostgreSQL gives up a statement after this long, in seconds …
 STATEMENT_S = 10
@@ -28,6 +33,8 @@ STATEMENT_S = 10
 LOCK_S = 2
 #: … and when not even that was heard, the connection is taken for dead.
 ANSWER_S = STATEMENT_S + 5
+#: Waiting for a notification, the connection is free for another task's statement this often, in seconds.
+LISTEN_S = 0.1
 
 _OPTIONS = f"-c statement_timeout={STATEMENT_S}s -c lock_timeout={LOCK_S}s"
 #: Classes of errors whose messages are about the server; all others may quote what was sent, which no log should hold.
@@ -68,10 +75,11 @@ class Identity:
 
 
 class Uplink:
-    """One connection. Statements commit by themselves, one at a time."""
+    """One connection. Statements commit by themselves, one at a time, whichever task they come from."""
 
     def __init__(self, connection: async_db.Connection) -> None:
         self._connection = connection
+        self._turn = asyncio.Lock()
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -143,29 +151,40 @@ class Uplink:
         """Where callers were whose location URIs have expired; returns how many were erased."""
         return int((await self._rows("select holdfast.erase_expired_references()"))[0][0])
 
+    async def exchange_call_counts(self, node_id: int, here: CallCounts) -> CallCounts:
+        """Say how many calls are in progress on this node; how many are on all others (A9)."""
+        said = [{"tenant_id": tenant_id, "kind": kind, "calls": calls} for (tenant_id, kind), calls in here.items()]
+        query = "select tenant_id, kind, calls from holdfast.exchange_call_counts(%s, %s)"
+        return {(row[0], row[1]): row[2] for row in await self._rows(query, node_id, Jsonb(said))}
+
     # Waking
 
     async def listen(self) -> None:
-        await self._within_deadline(self._connection.execute("listen holdfast_changes"))
+        await self._within_deadline(partial(self._connection.execute, "listen holdfast_changes"))
 
     async def woken(self, within_s: float) -> int | None:
         """Wait for a notification; its revision, or None if none came in time."""
+        until = time.monotonic() + within_s
+        while (left_s := until - time.monotonic()) > 0:
+            revision = await self._within_deadline(partial(self._newest, min(left_s, LISTEN_S)))
+            if revision is not None:
+                return revision
+        return None
+
+    async def _newest(self, within_s: float) -> int | None:
         async with contextlib.aclosing(self._connection.notifies(timeout=within_s, stop_after=1)) as notifications:
-
-            async def newest() -> int | None:
-                revisions = [int(each.payload) async for each in notifications if each.payload.isdecimal()]
-                return max(revisions, default=None)
-
-            return await self._within_deadline(newest())
+            revisions = [int(each.payload) async for each in notifications if each.payload.isdecimal()]
+            return max(revisions, default=None)
 
     async def _rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         async def fetch() -> list[tuple[Any, ...]]:
             return await (await self._connection.execute(query, parameters)).fetchall()
 
-        return await self._within_deadline(fetch())
+        return await self._within_deadline(fetch)
 
-    async def _within_deadline(self, statement: Awaitable[_T]) -> _T:
-        try:
-            return await async_db.answer(self._connection, statement, ANSWER_S)
-        except psycopg.Error as error:
-            raise StatementRefusedError(error) from error
+    async def _within_deadline(self, statement: Callable[[], Awaitable[_T]]) -> _T:
+        async with self._turn:  # before the deadline begins: it is for one statement, not for those before it, too
+            try:
+                return await async_db.answer(self._connection, statement(), ANSWER_S)
+            except psycopg.Error as error:
+                raise StatementRefusedError(error) from error

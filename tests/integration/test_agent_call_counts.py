@@ -1,111 +1,36 @@
-"""A9 across nodes: two agents and edge stores, one PostgreSQL; each node knows of the other's calls, and forgets them."""
+"""A9 across nodes: two agents and edge stores, one PostgreSQL; a node knows of the others' calls, and forgets them."""
 
 import itertools
 import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from holdfast.core.lease import Moment
-from holdfast.core.model import Caller, CallKind, Tenant
-from holdfast.edge import clock, kamailio_rpc
-from holdfast.edge.store import HEARD_WITHIN_S, CallLimit, EdgeStore
-from holdfast.errors import TooManyCalls
+from holdfast.core.model import CallKind
+from holdfast.edge import clock
+from holdfast.edge.store import HEARD_WITHIN_S
 from holdfast.plane import db
-from integration.agents import EdgeNode, provision
+from integration.agents import provision
+from integration.counting_nodes import SOON_S, Node, running
 from integration.postgres import Database, make
-from integration.small_kamailio import small_kamailio
 from lab.ports import Ports
 from lab.postgres import PrivatePostgres
 from lab.waiting import wait_until
 
 EMERGENCY, READBACK = CallKind.EMERGENCY, CallKind.READBACK
-MOST = 10
-#: What is known within a second is waited for so long: these machines are shared.
-SOON_S = 5.0
 #: Somebody's silence, and what it takes to be noticed.
 SILENCE_S = HEARD_WITHIN_S + 10.0
-TENANT = Tenant(1, "Acme", "US", MOST, None)
 NAMES = itertools.count(1)
-
-
-class Node:
-    """An edge node with a Kamailio of its own, which only says since when it runs."""
-
-    def __init__(self, folder: Path, database: Database, ports: Ports, name: str) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.edge = EdgeNode(folder, database.dsn(db.AGENT), ports, name=name, poll_s=60)
-        self._kamailio: ExitStack | None = None
-        self._calls = itertools.count(1)
-
-    def start(self) -> None:
-        self.starts_kamailio()
-        self.edge.start()
-        self.edge.catches_up()
-
-    def stop(self) -> None:
-        self.edge.stop()
-        self.stops_kamailio()
-
-    def starts_kamailio(self) -> None:
-        self._kamailio = ExitStack()
-        self._kamailio.enter_context(small_kamailio(self.folder))
-
-    def stops_kamailio(self) -> None:
-        if self._kamailio is not None:
-            self._kamailio.close()
-        self._kamailio = None
-
-    def dials(self, kind: CallKind = EMERGENCY, *, most: int = MOST, now: Moment | None = None) -> str:
-        """Begin a call as the routing code does; its Call-ID. TooManyCalls."""
-        limit = CallLimit(most, kamailio_rpc.started_at(self.edge.folder / "kamailio.rpc") if self._kamailio else 0.0)
-        call_id = f"{self.folder.name}-{next(self._calls)}"
-        who = Caller(call_id, "", contact_uri="sip:a@192.0.2.9", source_uri="sip:b", tenant=TENANT)
-        with self.edge.store() as connection:
-            EdgeStore(connection).begin_call(call_id, kind, who, (), now or clock.now(), limit=limit)
-        return call_id
-
-    def is_refused(self, kind: CallKind = EMERGENCY, *, most: int = MOST) -> bool:
-        """Whether one call more is one too many. If not it is over at once."""
-        try:
-            self.edge.hangs_up(self.dials(kind, most=most))
-        except TooManyCalls:
-            return True
-        return False
-
-    def knows_of(self, kind: CallKind = EMERGENCY) -> int:
-        """How many calls of the tenant there are elsewhere, as its store has it."""
-        rows = self.edge.asks(f"select calls from calls_elsewhere where tenant_id = 1 and kind = '{kind}'")
-        return int(rows[0][0]) if rows else 0
-
-    def comes_to_know_of(self, calls: int, kind: CallKind = EMERGENCY, *, within_s: float = SOON_S) -> None:
-        wait_until(
-            f"{self.folder.name} to know of {calls} calls elsewhere", lambda: self.knows_of(kind) == calls,
-            within_s=within_s, why=lambda: f"it knows of {self.knows_of(kind)}; {self.edge.log()[-1500:]}",
-        )  # fmt: skip
-
-
-@contextmanager
-def running(folder: Path, database: Database, ports: Ports, *names: str) -> Iterator[list[Node]]:
-    with ExitStack() as stack:
-        nodes = []
-        for name in names:
-            node = Node(folder / name, database, ports, name)
-            stack.callback(node.stop)
-            node.start()
-            nodes.append(node)
-        yield nodes
 
 
 @pytest.fixture
 def pair(database: Database, tmp_path: Path, ports: Ports) -> Iterator[list[Node]]:
     provision(database)
-    with running(tmp_path, database, ports, "edge-1", "edge-2") as nodes:
+    with running(tmp_path, database.dsn(db.AGENT), ports) as nodes:
         yield nodes
 
 
@@ -208,7 +133,7 @@ def test_a9_an_agent_that_is_up_before_kamailio_counts_once_it_is_there(
     database: Database, tmp_path: Path, ports: Ports
 ) -> None:
     provision(database)
-    with running(tmp_path, database, ports, "edge-1", "edge-2") as (one, two):
+    with running(tmp_path, database.dsn(db.AGENT), ports) as (one, two):
         one.stop()
         one.edge.start()
         assert one.edge.log().count("ERROR") == 0, "that is no fault of the agent's"
@@ -220,7 +145,7 @@ def test_a9_an_agent_that_is_up_before_kamailio_counts_once_it_is_there(
 def test_a9_while_postgresql_is_away_a_node_comes_to_count_its_own_calls_alone(
     own_postgres: PrivatePostgres, frail: Database, tmp_path: Path, ports: Ports
 ) -> None:
-    with running(tmp_path, frail, ports, "edge-1", "edge-2") as (one, two):
+    with running(tmp_path, frail.dsn(db.AGENT), ports) as (one, two):
         one.dials()
         two.comes_to_know_of(1)
         own_postgres.kill()
@@ -243,7 +168,7 @@ def test_a9_while_postgresql_is_away_a_node_comes_to_count_its_own_calls_alone(
 def test_a9_a_postgresql_that_hangs_is_waited_for_and_nothing_else_is_held_up(
     frail: Database, tmp_path: Path, ports: Ports
 ) -> None:
-    with running(tmp_path, frail, ports, "edge-1", "edge-2") as (one, two):
+    with running(tmp_path, frail.dsn(db.AGENT), ports) as (one, two):
         pids = agents_servers(frail)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)

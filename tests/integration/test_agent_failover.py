@@ -11,6 +11,7 @@ import pytest
 
 from holdfast.plane import db
 from integration.agents import EdgeNode, leases_above, provision, same_above_and_here
+from integration.counting_nodes import running
 from integration.postgres import Database, make
 from lab.ports import Ports
 from lab.postgres import PrivatePostgres, postgres_program
@@ -72,6 +73,27 @@ def test_n1_after_a_failover_the_standby_is_followed_and_told_what_it_missed(
         node.ships_everything()
         node.has_idle(5)
         same_above_and_here(after, node)
+
+
+def test_a9_after_a_failover_each_node_tells_the_standby_of_its_calls(
+    primary: PrivatePostgres, standby: PrivatePostgres, tmp_path: Path, ports: Ports
+) -> None:
+    before, after = Database(primary, "failing_over"), Database(standby, "failing_over")
+    make(before)
+    provision(before)
+    dsn = f"host={primary.folder},{standby.folder} port=5432,5432 dbname=failing_over user={db.AGENT}"
+    with running(tmp_path, dsn, ports, poll_s=0.5) as (one, two):
+        one.dials()
+        two.comes_to_know_of(1)
+        primary.stop("immediate")
+        wait_until("the standby to be asked", lambda: "will not wake this agent" in two.edge.log(), within_s=10)
+        assert two.knows_of() == 1
+        with pytest.raises(psycopg.errors.FeatureNotSupported), after.connect() as reader:
+            reader.execute("select from node_calls")
+        assert asks(standby, "select pg_promote()")
+        one.dials()
+        two.comes_to_know_of(2, within_s=15)
+        assert not [line for line in two.edge.log().splitlines() if "ERROR" in line and "0A000" in line]
 
 
 def cut_off(standby: PrivatePostgres, primary: PrivatePostgres) -> None:

@@ -23,7 +23,7 @@ from holdfast.edge.keeper import OpenStore, StoreBusyError, StoreKeeper
 from holdfast.edge.outbox import Outbox
 from holdfast.edge.replica import Replica
 from holdfast.edge.store import HEARD_WITHIN_S, EdgeStore, connect
-from holdfast.edge.uplink import LISTEN_S, CallCounts, StatementRefusedError
+from holdfast.edge.uplink import LISTEN_S, CallCounts, Identity, StatementRefusedError
 from holdfast.errors import HoldfastError
 from unit.edge_rows import caller, provision
 
@@ -100,15 +100,18 @@ class Uplink:
         self.told: list[CallCounts] = []
         self.elsewhere: CallCounts = {}
         self.refuses = False
-        self.asked_for_id = 0
+        self.standby = False
+
+    async def identity(self) -> Identity:
+        return Identity("database", self.standby)
 
     async def node_id(self, name: str) -> int | None:
         assert name == "edge-1"
-        self.asked_for_id += 1
         return self.node
 
     async def exchange_call_counts(self, node_id: int, here: CallCounts) -> CallCounts:
         assert node_id == self.node
+        assert not self.standby
         if self.refuses:
             raise StatementRefusedError(errors.ReadOnlySqlTransaction())
         self.told.append(here)
@@ -227,6 +230,13 @@ def test_a_node_that_postgresql_does_not_know_tells_nothing(node: Node) -> None:
     node.uplink.node = None
     assert node.looks() == []
     node.uplink.node = 4
+    assert node.looks() == [{}]
+
+
+def test_a9_a_standby_is_told_nothing_until_it_is_promoted(node: Node) -> None:
+    node.uplink.standby = True
+    assert node.looks() == []
+    node.uplink.standby = False
     assert node.looks() == [{}]
 
 

@@ -98,9 +98,9 @@ class CallExchange:
         if counts == self._told and time.monotonic() < self._exchange_at:
             return
         if self._node_id is None:
-            self._node_id = await self._uplink.node_id(self._node_name)
+            self._node_id = await self._known_as()
         if self._node_id is None:
-            return  # the agent says so elsewhere
+            return
         self._told = None
         try:
             heard = _believable(await self._uplink.exchange_call_counts(self._node_id, counts))
@@ -111,6 +111,11 @@ class CallExchange:
         await self._keeper.do(lambda store: store_heard(store, heard, time.time()))
         _show(metrics.calls_elsewhere, heard)
         metrics.calls_last_exchange.set_to_current_time()
+
+    async def _known_as(self) -> int | None:
+        """This node's id; None if PostgreSQL does not know it, or is a standby, which takes nothing."""
+        standby = (await self._uplink.identity()).standby
+        return None if standby else await self._uplink.node_id(self._node_name)
 
 
 def store_heard(store: OpenStore, heard: CallCounts, now_s: float) -> None:

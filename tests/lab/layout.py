@@ -151,6 +151,7 @@ domain = "{DOMAIN}"
 address = "{self.sip_address}"
 port = {self.sip_port}
 workers = 2
+default_country = "US"
 
 [kamailio]
 http_port = {self.http_port}

@@ -103,5 +103,6 @@ class Routes:
 
 
 def mod_init() -> Routes:
-    """Called once by Kamailio's app_python3."""
+    """Called once by Kamailio's app_python3, before it forks."""
+    context.kamailio_starts()
     return Routes()

@@ -156,9 +156,18 @@ def ip_country(address: str) -> str | None:
     return table.country(address) if table else None
 
 
+_started_at = 0.0
+
+
+def kamailio_starts() -> None:
+    """Once, before Kamailio forks. Its own $Tb is in whole seconds, and it may restart within less than one."""
+    global _started_at
+    _started_at = _started_at or now().wall_s
+
+
 def started_at() -> float:
     """When this Kamailio started, in UTC seconds: calls before that ended with its predecessor."""
-    return float(ksr.read("$Tb") or 0)
+    return _started_at
 
 
 def alarm(name: str, text: str) -> None:

@@ -7,7 +7,7 @@ from holdfast.core.country import PLANS
 from holdfast.core.lease import Lease
 from holdfast.core.model import Caller, CallKind
 from holdfast.core.numbers import match_emergency
-from holdfast.core.plan import Facts, plan
+from holdfast.core.plan import Facts, beyond_limit, plan
 from holdfast.core.route_plan import Refusal, RoutePlan
 from holdfast.edge.store import CallLimit
 from holdfast.edge.store_facts import Incoming, facts_for, may_be_masked
@@ -96,10 +96,7 @@ def _refuse(request: Request, refusal: Refusal, facts: Facts) -> None:
 
 def _refuse_beyond_limit(request: Request, decision: RoutePlan, facts: Facts, why: str) -> None:
     """A9: refused at once, counted and alarmed."""
-    refusal = Refusal(
-        503, "Too Many Emergency Calls", f"too_many_{decision.kind.value}_calls",
-        "This organisation has as many emergency calls in progress as it may have. Use another phone to call for help.",
-    )  # fmt: skip
+    refusal = beyond_limit(decision.kind)
     alarm("call_limit_reached", f"{decision.kind.value} call {request.call_id} was refused: {why}")
     _count_refusal(refusal, facts)
     ksr.reply_final(refusal.code, refusal.phrase, refusal.text)

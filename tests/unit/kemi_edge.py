@@ -72,6 +72,7 @@ class Edge:
         self._is_gone = False
         self._patch.setattr(context, "_open", None)
         self._patch.setattr(context, "_network", _NOTHING_KNOWN)
+        self._patch.setattr(context, "_started_at", 0.0)
         context.config.cache_clear()
         self.kamailio = Kamailio(defines={**DEFINES, "EDGE_STORE": str(self.path)})
 

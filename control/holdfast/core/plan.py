@@ -159,6 +159,19 @@ def _not_permitted(facts: Facts, terms: _CountryTerms) -> Refusal | None:
     return None
 
 
+def beyond_limit(kind: CallKind) -> Refusal:
+    """A9: what the caller of one call too many is told. Who counts the calls decides; `plan` says how many may be."""
+    if kind is CallKind.READBACK:
+        return Refusal(
+            503, "Too Many Test Calls", "too_many_readback_calls",
+            "This organisation has as many test calls in progress as it may have. Emergency calls still work.",
+        )  # fmt: skip
+    return Refusal(
+        503, "Too Many Emergency Calls", "too_many_emergency_calls",
+        f"This organisation has as many emergency calls in progress as it may have. {_OTHERWISE}",
+    )  # fmt: skip
+
+
 def _not_in_the_offer(facts: Facts) -> Refusal | None:
     """What the platform's own offer asks of a tenant. A customer's own carrier asks for none of it (D8)."""
     if facts.caller.tenant is not None and not facts.owns_outbound_number:  # A5

@@ -101,7 +101,6 @@ class CallExchange:
             self._node_id = await self._known_as()
         if self._node_id is None:
             return
-        self._told = None
         try:
             heard = _believable(await self._uplink.exchange_call_counts(self._node_id, counts))
         except StatementRefusedError:

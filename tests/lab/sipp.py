@@ -105,6 +105,7 @@ class Sipp:
     values: Mapping[str, str] = field(default_factory=dict)
     credentials: Credentials | None = None
     calls: int = 1
+    rate_per_s: int = 10
     #: SIPp gives up after this long, so nothing outlives its test
     gives_up_after_s: int = 30
     _daemon: Daemon | None = None
@@ -170,6 +171,7 @@ class Sipp:
     def _argv(self, name: str) -> list[str]:
         place = self.place
         argv = ["sipp", "-sf", f"{name}.xml", "-i", place.address, "-p", str(place.port), "-m", str(self.calls)]
+        argv += ["-r", str(self.rate_per_s)]
         argv += ["-t", {"udp": "u1", "tcp": "t1"}[place.transport], "-mi", place.address, "-mp", str(place.media_port)]
         argv += ["-nostdin", "-skip_rlimit", "-timeout", str(self.gives_up_after_s), "-timeout_error"]
         argv += ["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"]

@@ -82,7 +82,9 @@ def test_a_resync_killed_anywhere_begins_again_and_ends_complete(database: Datab
     node.stop()
     with node.store() as connection:
         connection.execute("update store set database_id = 'another'")
-        connection.execute("insert into tenant (id, name, country, max_emergency_calls) values (99, 'of another', 'US', 1)")
+        connection.execute(
+            "insert into tenant (id, name, country, max_emergency_calls) values (99, 'of another', 'US', 1)"
+        )
     for stage in RESYNC:
         node.run_until_it_dies(stage)
         assert node.asks("select count(*) from subscriber") == [(300,)], "the store is never without its data"

@@ -74,6 +74,10 @@ class Routes:
     def ksr_branch_trunk(self, _message: object) -> None:
         location.tell()
 
+    @guarded(nothing)
+    def ksr_branch_pbx(self, _message: object) -> None:
+        callback.tell_pbx()
+
     @guarded(trunks.next_trunk)
     def ksr_failure_trunk(self, _message: object) -> None:
         trunks.failed()
@@ -89,6 +93,10 @@ class Routes:
     @guarded(callback.deliver_directly)
     def ksr_failure_callback(self, _message: object) -> None:
         callback.media_failed()
+
+    @guarded(nothing)
+    def ksr_failure_pbx(self, _message: object) -> None:
+        callback.pbx_failed()
 
     @guarded(nothing)
     def ksr_dialog_event(self, _message: object, event: str) -> None:

@@ -6,14 +6,15 @@ Known by the address its packets come from, never by what it says of itself.
 from dataclasses import dataclass
 
 from holdfast.core import callers, headers, numbers
-from holdfast.core.callers import Sender
+from holdfast.core.callers import Behind, Sender
 from holdfast.core.country import DEFAULT_COUNTRY
 from holdfast.core.headers import SipUri
 from holdfast.core.lease import Lease
 from holdfast.core.model import Caller, Subscriber, Tenant, Trunk, TrunkGroup
 from holdfast.edge.store import EdgeStore
+from holdfast.edge.store_facts import asserted
 from kemi import ksr, media_server, message
-from kemi.context import config, network, now
+from kemi.context import config, network
 from kemi.message import Request
 
 
@@ -69,53 +70,46 @@ def identify(request: Request, source: Origin, store: EdgeStore) -> Caller:
 
     A verified user is one whose device registered from this very address, or whose request carries valid credentials.
     """
-    sender = Sender(request.call_id, request.from_name, _device_uri(request), request.source_uri)
     subscriber = None if source.is_pbx else _registered_here(request, store) or _with_credentials(store)
     if subscriber is not None:
-        tenant = store.tenant(subscriber.tenant_id)
-        if not subscriber.pbx:
-            return callers.user(sender, subscriber, tenant)
-        number = _asserted_number(request, country_of(subscriber, tenant))
-        owned = store.platform_number(number) if number else None
-        # a PBX may say any number of its tenant's, and no other
-        vouched = number if owned and owned.tenant_id == subscriber.tenant_id else None
-        return callers.behind_registered_pbx(sender, subscriber, tenant, vouched)
+        return of_subscriber(request, subscriber, store)
+    sender = _sender(request)
     if source.trunk is not None and source.group is not None:
         tenant = store.tenant(source.group.tenant_id) if source.group.tenant_id is not None else None
-        number = _asserted_number(request, country_of(None, tenant))
-        return callers.on_trunk(sender, source.trunk, source.group, tenant, number)
+        said = asserted(store, number_said(request, country_of(None, tenant)), tenant)
+        return callers.on_trunk(sender, source.trunk, source.group, tenant, said)
     return callers.unknown(sender, request.source_key)
 
 
-def _asserted_number(request: Request, country: str) -> str | None:
-    asserted = message.asserted_user()
-    forms = (numbers.e164(text, country) for text in (asserted, request.from_user) if text)
+def of_subscriber(request: Request, subscriber: Subscriber, store: EdgeStore) -> Caller:
+    """A user, or somebody behind a PBX that registers as one."""
+    tenant = store.tenant(subscriber.tenant_id)
+    if not subscriber.pbx:
+        return callers.user(_sender(request), subscriber, tenant)
+    said = asserted(store, number_said(request, country_of(subscriber, tenant)), tenant)
+    return callers.behind_registered_pbx(_sender(request), subscriber, tenant, said)
+
+
+def _sender(request: Request) -> Sender:
+    return Sender(request.call_id, request.from_name, _device_uri(request), request.source_uri)
+
+
+def number_said(request: Request, country: str) -> str | None:
+    """The caller's number as the sender says it, who must be somebody that may: asserted (RFC 3325) before From."""
+    users = (message.asserted_user(), request.from_user)
+    forms = (numbers.e164(user.partition(";")[0], country) for user in users)
     return next(filter(None, forms), None)
 
 
-def passed_on(request: Request, source: Origin, store: EdgeStore) -> Caller | None:
-    """O6: the caller whose call a screening centre passes on, by the callback number that it was shown; else None.
-
-    The call is still theirs: it holds the same lease, which leads a callback to them.
-    """
-    if source.group is None or not source.group.screening:
-        return None
-    for text in (message.asserted_user(), request.from_user):
-        number = numbers.e164(text, DEFAULT_COUNTRY) if text else None
-        leases = [lease for lease in store.leases_on(number, now()) if not lease.shared] if number else []
-        if leases:
-            return holder_of(leases[0], store, source.trunk)
-    return None
-
-
 def holder_of(lease: Lease, store: EdgeStore, trunk: Trunk | None) -> Caller:
+    """The caller whose lease this is, as far as the lease tells. `trunk`: over which their call comes this time."""
     subscriber = store.subscriber_by_id(lease.subscriber_id) if lease.subscriber_id is not None else None
-    number = callers.number_behind_pbx(lease.caller_key) or (subscriber.number if subscriber else None)
-    if number is None and lease.caller_key.startswith("trunk:"):
-        number = numbers.e164(lease.caller_key.rpartition(":")[2], DEFAULT_COUNTRY)
+    tenant = store.tenant(lease.tenant_id) if lease.tenant_id is not None else None
+    behind = Behind.of_key(lease.caller_key)
+    said = asserted(store, behind.number if behind else None, tenant)
     return Caller(
         lease.caller_key, lease.display_name, lease.contact_uri, lease.source_uri, subscriber=subscriber,
-        tenant=store.tenant(lease.tenant_id) if lease.tenant_id is not None else None, trunk=trunk, number=number,
+        tenant=tenant, trunk=trunk, number=said.number if said.vouched else subscriber.number if subscriber else None,
     )  # fmt: skip
 
 

@@ -20,8 +20,12 @@ def route(request: Request, source: Origin) -> None:
         # Tracking tells the end of what it follows, tags and all; this is for calls that outlived a restart.
         if request.method == "BYE" and not ksr.dialog_is_followed():
             trunks.end(request.call_id, "bye")
-        if request.method == "REFER" and not mark.is_callback:
-            transfers.refer(source, mark)
+        refused = transfers.refer(source, mark) if request.method == "REFER" else None
+        if refused is not None:
+            ksr.reply(refused.code, refused.phrase, refused.text)
+            return
+        if request.method == "NOTIFY":
+            transfers.clean_report()
         if ksr.from_the_caller() == mark.is_callback:
             called_as = "" if mark.is_callback else ksr.read("$hdr(To)")
             identity.mask_replies(mark.callback_number, called_as=called_as)

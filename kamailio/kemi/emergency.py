@@ -16,6 +16,7 @@ from kemi import callers, identity, ksr, location, media, media_server, transfer
 from kemi.callers import Origin
 from kemi.context import alarm, config, ip_country, network, now, started_at, store
 from kemi.message import Request
+from kemi.transfers import PassedOn
 from kemi.trunks import Attempt, end
 
 READBACK_LASTS_AT_MOST_MS = 120_000
@@ -34,7 +35,7 @@ def route(request: Request, source: Origin, dialled: str) -> bool:
     """Take an INVITE that may be for an emergency number. False: in the caller's country it is an ordinary number."""
     try:
         said = location.said_in(request)
-        facts = _facts(request, source, dialled, said)
+        facts, passed_on = _facts(request, source, dialled, said)
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
         return _without_store(dialled)
@@ -47,32 +48,34 @@ def route(request: Request, source: Origin, dialled: str) -> bool:
         return True
     _begin(request)
     try:
-        lease = _lend(request, facts.caller, decision)
+        lease = _lend(request, facts.caller, decision, passed_on)
     except TooManyCalls as error:
         _refuse_beyond_limit(request, decision, facts, str(error))
         return True
     if decision.kind is CallKind.READBACK:
         _to_readback(request, lease)
     else:
+        transfers.followed(passed_on)
         _to_trunks(request, facts, decision, lease, said)
     return True
 
 
-def _facts(request: Request, source: Origin, dialled: str, said: location.Said) -> Facts | None:
-    passed_on = callers.passed_on(request, source, store())
-    caller = passed_on or callers.identify(request, source, store())
+def _facts(request: Request, source: Origin, dialled: str, said: location.Said) -> tuple[Facts | None, PassedOn | None]:
+    caller = callers.identify(request, source, store())
+    passed_on = transfers.passed_on(request, source, caller, store())
+    by_the_centre = passed_on is not None and passed_on.by_the_centre
     incoming = Incoming(
         dialled=dialled,
         call_id=request.call_id,
-        caller=caller,
-        address=request.address,
+        caller=passed_on.caller if passed_on else caller,
+        address=passed_on.caller_address if passed_on and by_the_centre else request.address,
         signalled_country=said.country,
-        attachments=said.attachments,
+        attachments=() if by_the_centre else said.attachments,
         places=said.places,
         default_country=config().default_country or None,
-        transfer_to=transfers.awaited(caller, store()) if passed_on is None else "",
+        transfer_to=passed_on.target if passed_on else None,
     )
-    return facts_for(store(), incoming, network(), ip_country)
+    return facts_for(store(), incoming, network(), ip_country), passed_on
 
 
 def _begin(request: Request) -> None:
@@ -113,7 +116,7 @@ def _count_refusal(refusal: Refusal, facts: Facts) -> None:
         alarm("edge_store_unavailable", str(error))
 
 
-def _lend(request: Request, caller: Caller, decision: RoutePlan) -> Lease | None:
+def _lend(request: Request, caller: Caller, decision: RoutePlan, passed_on: PassedOn | None) -> Lease | None:
     """A callback number for this caller, durable before the INVITE leaves; None when there is none to be had.
 
     TooManyCalls: the caller's tenant has as many calls in progress as it may have.
@@ -121,8 +124,9 @@ def _lend(request: Request, caller: Caller, decision: RoutePlan) -> Lease | None
     limit = CallLimit(decision.most_calls, started_at()) if decision.most_calls is not None else None
     try:
         lease = store().begin_call(
-            request.call_id, decision.kind, caller, decision.pools, now(), limit=limit, decision=decision.summary
-        )
+            request.call_id, decision.kind, caller, passed_on.pools(decision.pools) if passed_on else decision.pools,
+            now(), limit=limit, decision=decision.summary, passed_on=passed_on is not None,
+        )  # fmt: skip
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
         return None

@@ -61,8 +61,9 @@ def certificate_names(name: str) -> bool:
     return read("$tls_peer_verified") == "1" and name in (read("$tls_peer_subject_cn"), read("$tls_peer_san_hostname"))
 
 
-def to_us() -> bool:
-    return bool(KSR.is_myself_ruri())
+def is_us(uri: str) -> bool:
+    """Whether a request to this URI would come here."""
+    return bool(KSR.is_myself(uri))
 
 
 # Answering ----------------------------------------------------------------------------------------------------------
@@ -231,6 +232,11 @@ def cancelled() -> bool:
 
 def failure_code() -> int:
     return int(KSR.tm.t_get_status_code())
+
+
+def has_replied() -> bool:
+    """In a failure route: whether the branch that failed had said anything at all."""
+    return bool(KSR.tm.t_branch_replied() > 0)
 
 
 def timers(*, unanswered_ms: int, ringing_ms: int) -> None:

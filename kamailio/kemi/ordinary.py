@@ -3,10 +3,11 @@
 import random
 
 from holdfast.core import dialling, numbers
+from holdfast.core.callers import Behind
 from holdfast.core.country import DEFAULT_COUNTRY
-from holdfast.core.model import Subscriber
+from holdfast.core.model import Caller, Subscriber
 from holdfast.edge.store_facts import dial_rules
-from kemi import callers, ksr, media
+from kemi import callback, callers, ksr, media
 from kemi.callers import Origin
 from kemi.context import config, network, store
 from kemi.message import Request
@@ -59,8 +60,8 @@ def call(request: Request, source: Origin) -> None:
     """An INVITE that is neither an emergency call nor a callback."""
     if source.media_server:
         ksr.reply(403, "Forbidden", "The media server places no ordinary calls.")
-    elif source.is_pbx:
-        _from_pbx(request, source)
+    elif source.is_pbx:  # known by its address, and never challenged
+        _from_pbx(request, callers.identify(request, source, store()))
     elif source.trunk is not None:
         number = numbers.e164(request.user, DEFAULT_COUNTRY)
         if number is None or not _to_number(request, number):
@@ -74,69 +75,84 @@ def _from_phone(request: Request) -> None:
     if caller is None:
         return
     ksr.drop_credentials()
-    tenant = store().tenant(caller.tenant_id)
-    callee = store().subscriber(request.user, config().domain) if ksr.to_us() else None
+    if caller.pbx:
+        _from_pbx(request, callers.of_subscriber(request, caller, store()))
+    elif not _to_user(request):
+        country = callers.country_of(caller, store().tenant(caller.tenant_id))
+        number = _meant(request, caller.tenant_id, country)
+        if number is None:
+            _nobody()
+        elif not _to_number(request, number):
+            _to_trunk(request, number, shown=caller.number, permitted=caller.outbound_enabled)
+
+
+def _from_pbx(request: Request, caller: Caller) -> None:
+    """Somebody behind a PBX. Outside, they show their number, if it is their tenant's, and call if that number may."""
+    tenant, user = caller.tenant, caller.subscriber
+    if _to_user(request):
+        return
+    number = _meant(request, tenant.id, callers.country_of(user, tenant)) if tenant else None
+    if number is None:
+        _nobody()
+    elif not _to_number(request, number, Behind.of_key(caller.caller_key)):
+        owned = store().platform_number(caller.number) if caller.number else None
+        permitted = owned is not None and owned.outbound_enabled and (user is None or user.outbound_enabled)
+        _to_trunk(request, number, shown=caller.number, permitted=permitted)
+
+
+def _to_user(request: Request) -> bool:
+    """To a user who is called by name. False: nobody here has that name."""
+    callee = store().subscriber(request.user, config().domain) if ksr.is_us(request.uri) else None
     if callee is not None:
         _to_local_user(request, callee)
-        return
-    number = _meant(request, caller.tenant_id, callers.country_of(caller, tenant))
-    if number is None or store().is_pool_number(number):
-        _nobody()
-    elif not _to_number(request, number):
-        _to_trunk(request, number, shown=caller.number, permitted=caller.outbound_enabled)
-
-
-def _from_pbx(request: Request, source: Origin) -> None:
-    """A tenant's PBX on a trunk, which is known by its address and never challenged."""
-    caller = callers.identify(request, source, store())
-    tenant = caller.tenant
-    number = _meant(request, tenant.id, tenant.country) if tenant else None
-    if number is None or store().is_pool_number(number):
-        _nobody()
-    elif not _to_number(request, number):
-        owned = store().platform_number(caller.number) if caller.number else None
-        mine = owned is not None and tenant is not None and owned.tenant_id == tenant.id
-        permitted = owned is not None and mine and owned.outbound_enabled
-        _to_trunk(request, number, shown=caller.number if mine else None, permitted=permitted)
+    return callee is not None
 
 
 def _meant(request: Request, tenant_id: int, country: str) -> str | None:
-    """The number that is called, as the tenant's dial plan has it; None: it is none."""
+    """The number that is called, as the tenant's dial plan has it; None: it is none, or a callback number."""
     dialled = numbers.dialled_from_uri(request.uri)
-    return numbers.e164(dialling.translate(dialled, dial_rules(store(), tenant_id, dialled)), country)
+    number = numbers.e164(dialling.translate(dialled, dial_rules(store(), tenant_id, dialled)), country)
+    return None if number is None or store().is_pool_number(number) else number
 
 
 def _nobody() -> None:
     ksr.reply(404, "Not Found", "Nobody here has that name or number.")
 
 
-def _to_number(request: Request, number: str) -> bool:
-    """To whoever here has the number: a user, or a PBX of the tenant that owns it. False: nobody here has it."""
+def _to_number(request: Request, number: str, caller_is_behind: Behind | None = None) -> bool:
+    """To whoever here has the number: a user, or a PBX of the tenant that owns it. False: nobody here has it.
+
+    A PBX is not called by itself: it would send the call here again.
+    """
     callee = store().subscriber_by_number(number)
-    if callee is not None:
-        _to_local_user(request, callee)
+    if callee is not None and not callee.pbx:
+        _to_local_user(request, callee, caller_is_behind)
         return True
     owned = store().platform_number(number)
-    if owned is None:
+    return owned is not None and _to_pbx(request, owned.tenant_id, number, caller_is_behind)
+
+
+def _to_pbx(request: Request, tenant_id: int, number: str, caller_is_behind: Behind | None) -> bool:
+    """To the tenant's PBX that registers, or the one on a trunk. False: there is none but the caller's own."""
+    itself = (caller_is_behind.registered, caller_is_behind.id) if caller_is_behind else None
+    pbx = store().pbx_of(tenant_id)
+    if pbx is not None and itself != (True, pbx.id) and ksr.lookup(pbx.aor):
+        callback.call_pbx_for(number)
+        _relay(request)
+        return True
+    theirs = {group.id for group in network().groups.values() if group.pbx and group.tenant_id == tenant_id}
+    trunks = [trunk for trunk in network().trunks if trunk.trunk_group_id in theirs]
+    others = [trunk for trunk in trunks if itself != (False, trunk.trunk_group_id)]
+    trunk = min(others, key=lambda trunk: not trunk.healthy, default=None)
+    if trunk is None:
         return False
-    pbx = store().pbx_of(owned.tenant_id)
-    groups = network().groups
-    trunk = next((
-        trunk for trunk in network().trunks
-        if groups[trunk.trunk_group_id].pbx and groups[trunk.trunk_group_id].tenant_id == owned.tenant_id
-    ), None)  # fmt: skip
-    if pbx is not None and ksr.lookup(pbx.aor):
-        ksr.set_user(number)
-    elif trunk is not None:
-        ksr.set_uri(trunk.uri_of(number))
-        ksr.set_next_hop(trunk.uri)
-    else:
-        return False
+    ksr.set_uri(trunk.uri_of(number))
+    ksr.set_next_hop(trunk.uri)
     _relay(request)
     return True
 
 
-def _to_local_user(request: Request, callee: Subscriber) -> None:
+def _to_local_user(request: Request, callee: Subscriber, caller_is_behind: Behind | None = None) -> None:
     if not callee.inbound_enabled:
         ksr.reply(403, "Inbound Calls Disabled", "This user takes no calls.")
     elif callee.do_not_disturb:
@@ -145,7 +161,7 @@ def _to_local_user(request: Request, callee: Subscriber) -> None:
         _forward(request, callee, callee.forward_to)
     elif ksr.lookup(callee.aor):
         _relay(request)
-    else:
+    elif callee.number is None or not _to_pbx(request, callee.tenant_id, callee.number, caller_is_behind):
         ksr.reply(480, "Temporarily Unavailable", "This user has no phone registered.")
 
 
@@ -166,7 +182,7 @@ def _to_trunk(request: Request, number: str, *, shown: str | None, permitted: bo
     """Out over the first trunk for ordinary calls. `shown`: the caller's own number, if they may show it."""
     trunks = [trunk for trunk in network().trunks if trunk.ordinary]
     if not permitted:
-        ksr.reply(403, "Outbound Calls Disabled", "This user may not call outside.")
+        ksr.reply(403, "Outbound Calls Disabled", "This user or number may not call outside.")
         return
     if not trunks:
         ksr.reply(503, "No Trunk", "No trunk for ordinary calls is provisioned.")

@@ -336,7 +336,7 @@ def _known(name: str, known: set[str], where: str) -> None:
 #: What these ask is mostly not so; `Kamailio.answers` says where it is.
 _ANSWERS: dict[str, object] = {
     "dialog.is_known_dlg": -1,
-    "is_myself_ruri": True, "isbflagset": False, "isdsturiset": False, "isflagset": False, "maxfwd.process_maxfwd": 1,
+    "is_myself": True, "isbflagset": False, "isdsturiset": False, "isflagset": False, "maxfwd.process_maxfwd": 1,
     "nathelper.nat_uac_test": -1, "rr.is_direction": 1, "rr.loose_route": 1, "sanity.sanity_check": 1,
     "tm.t_branch_replied": -1, "tm.t_branch_timeout": -1, "tm.t_check_trans": -1, "tm.t_get_status_code": 408,
     "tm.t_is_canceled": -1, "tmx.t_precheck_trans": -1, "auth.pv_auth_check": -5, "xhttp_prom.check_uri": 1,

@@ -13,7 +13,7 @@ from holdfast.core.place import Place, Shape, ShapeKind
 from holdfast.core.route_plan import Destination, Refusal
 from holdfast.core.route_plan import Path as Way
 from holdfast.core.whereabouts import LocationSource
-from holdfast.edge.store_facts import may_be_masked
+from holdfast.edge.store_facts import asserted, may_be_masked
 from unit.edge_rows import row
 from unit.routing_world import ADDRESS, CUSTOMER, NUMBER, OFFER_PSAP, OFFER_SCREENING, TENANT_ID, World
 
@@ -278,7 +278,8 @@ def test_a_pbx_calls_for_the_number_it_says_and_is_held_to_its_tenants_rules(wor
     sender = Sender("call-9", "Carol", "sip:pbx@198.51.100.9", "sip:198.51.100.9:5060")
 
     def behind(number: str | None) -> Caller:
-        return callers.on_trunk(sender, trunk, network.groups[9], world.store.tenant(TENANT_ID), number)
+        tenant = world.store.tenant(TENANT_ID)
+        return callers.on_trunk(sender, trunk, network.groups[9], tenant, asserted(world.store, number, tenant))
 
     world.set("platform_number", location_id=world.location(1), enhanced=1)
     plan = world.planned(caller=behind(NUMBER))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from holdfast.core.model import Caller, Subscriber, Tenant, Trunk, TrunkGroup
 
-#: Begins the lease key of a caller behind a PBX that registers; the PBX's user and the caller's number follow.
-PBX_KEY = "pbx:"
+#: Begin the lease keys of callers behind a trunk group and behind a PBX that registers; see `Behind`.
+_TRUNK_GROUP, _REGISTERED_PBX = "group", "pbx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,38 @@ class Sender:
     source_uri: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asserted:
+    """What a PBX or a carrier says its caller's number is; None: it withholds it.
+
+    `vouched`: the tenant owns that number. `user`: the tenant's user whose number it is, and whose rules apply.
+    """
+
+    number: str | None = None
+    vouched: bool = False
+    user: Subscriber | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A caller of many behind one PBX or trunk group. `number` None: it was withheld."""
+
+    registered: bool
+    #: the subscriber of a PBX that registers, or the trunk group
+    id: int
+    number: str | None
+
+    @classmethod
+    def of_key(cls, caller_key: str) -> "Behind | None":
+        """By the key of a lease; None for callers who are nobody's."""
+        kind, _, rest = caller_key.partition(":")
+        number_of, _, known_as = rest.partition(":")
+        if kind not in (_TRUNK_GROUP, _REGISTERED_PBX) or not number_of.isdecimal():
+            return None
+        number = known_as if known_as.startswith("+") else None
+        return cls(kind == _REGISTERED_PBX, int(number_of), number)
+
+
 def user(sender: Sender, subscriber: Subscriber, tenant: Tenant | None) -> Caller:
     """A verified user, on whichever phone."""
     return Caller(
@@ -26,26 +58,30 @@ def user(sender: Sender, subscriber: Subscriber, tenant: Tenant | None) -> Calle
     )  # fmt: skip
 
 
-def behind_registered_pbx(sender: Sender, pbx: Subscriber, tenant: Tenant | None, number: str | None) -> Caller:
-    """Somebody behind a PBX that registers. `number`: what the PBX says, if its tenant owns it."""
-    number = number or pbx.number
+def behind_registered_pbx(sender: Sender, pbx: Subscriber, tenant: Tenant | None, said: Asserted) -> Caller:
+    """Somebody behind a PBX that registers. Its own number stands for one that is withheld or not the tenant's."""
     return Caller(
-        f"{PBX_KEY}{pbx.id}:{number or f'call:{sender.call_id}'}", sender.display_name or pbx.display_name,
-        sender.contact_uri, sender.source_uri, subscriber=pbx, tenant=tenant, number=number,
+        _key(_REGISTERED_PBX, pbx.id, said.number, sender.call_id),
+        sender.display_name or (said.user or pbx).display_name, sender.contact_uri, sender.source_uri,
+        subscriber=said.user or pbx, tenant=tenant, number=said.number if said.vouched else pbx.number,
     )  # fmt: skip
 
 
-def on_trunk(sender: Sender, trunk: Trunk, group: TrunkGroup, tenant: Tenant | None, number: str | None) -> Caller:
-    """Somebody behind a trunk. A PBX's callback goes to the PBX by the caller's own number.
+def on_trunk(sender: Sender, trunk: Trunk, group: TrunkGroup, tenant: Tenant | None, said: Asserted) -> Caller:
+    """Somebody behind a trunk. A PBX's callback goes to the PBX, by the number that the PBX knows its caller by.
 
-    Behind a PBX that withholds the number any call may be somebody else's: each is a caller of its own (N3).
+    A carrier is believed what it says of its callers; of a PBX's number only what its tenant owns is shown to anybody.
     """
-    contact, source = sender.contact_uri, sender.source_uri
-    if group.pbx and number is not None:
-        contact, source = trunk.uri_of(number), trunk.uri
+    if not group.pbx:
+        return Caller(
+            _key(_TRUNK_GROUP, group.id, said.number, sender.call_id), sender.display_name, sender.contact_uri,
+            sender.source_uri, trunk=trunk, number=said.number,
+        )  # fmt: skip
     return Caller(
-        f"trunk:{trunk.id}:{number or f'call:{sender.call_id}'}", sender.display_name, contact, source,
-        tenant=tenant if group.pbx else None, trunk=trunk, number=number,
+        _key(_TRUNK_GROUP, group.id, said.number, sender.call_id),
+        sender.display_name or (said.user.display_name if said.user else ""),
+        trunk.uri_of(said.number) if said.number else sender.contact_uri, trunk.uri,
+        subscriber=said.user, tenant=tenant, trunk=trunk, number=said.number if said.vouched else None,
     )  # fmt: skip
 
 
@@ -54,7 +90,6 @@ def unknown(sender: Sender, source_key: str) -> Caller:
     return Caller(f"contact:{source_key}", sender.display_name, sender.contact_uri, sender.source_uri)
 
 
-def number_behind_pbx(caller_key: str) -> str | None:
-    """The number of a caller behind a PBX that registers, by the key of their lease; None for all others."""
-    number = caller_key.removeprefix(PBX_KEY).partition(":")[2] if caller_key.startswith(PBX_KEY) else ""
-    return number if number.startswith("+") else None
+def _key(kind: str, number_of: int, number: str | None, call_id: str) -> str:
+    """Where the number is withheld any call may be somebody else's: each is a caller of its own (N3)."""
+    return f"{kind}:{number_of}:{number or f'call:{call_id}'}"

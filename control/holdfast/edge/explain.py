@@ -15,7 +15,7 @@ from holdfast.core.model import Caller, Network
 from holdfast.core.plan import plan
 from holdfast.core.route_plan import Refusal, RoutePlan
 from holdfast.edge.store import EdgeStore
-from holdfast.edge.store_facts import Incoming, facts_for
+from holdfast.edge.store_facts import Incoming, asserted, facts_for
 from holdfast.errors import InputError
 
 #: Stands for the Call-ID of a call that is not made: which of several trunks of one priority is first varies with it.
@@ -90,7 +90,7 @@ def _caller(store: EdgeStore, network: Network, question: Question) -> Caller:
             raise InputError(f"this node knows no user {question.user}", mend="'holdfast user list' shows all")
         tenant = store.tenant(subscriber.tenant_id)
         if subscriber.pbx:
-            return callers.behind_registered_pbx(sender, subscriber, tenant, question.number)
+            return callers.behind_registered_pbx(sender, subscriber, tenant, asserted(store, question.number, tenant))
         return callers.user(sender, subscriber, tenant)
     if question.trunk is not None:
         trunk = next((trunk for trunk in network.trunks if trunk.name == question.trunk), None)
@@ -98,5 +98,5 @@ def _caller(store: EdgeStore, network: Network, question: Question) -> Caller:
             raise InputError(f"this node knows no trunk {question.trunk}", mend="'holdfast trunk list' shows all")
         group = network.groups[trunk.trunk_group_id]
         tenant = store.tenant(group.tenant_id) if group.tenant_id is not None else None
-        return callers.on_trunk(sender, trunk, group, tenant, question.number)
+        return callers.on_trunk(sender, trunk, group, tenant, asserted(store, question.number, tenant))
     return callers.unknown(sender, f"udp:{question.address}:5060")

@@ -124,12 +124,13 @@ class EdgeStore(ProvisionedStore):
         *,
         limit: CallLimit | None = None,
         decision: Mapping[str, object] | None = None,
+        passed_on: bool = False,
     ) -> Lease | None:
         """Lend the caller a callback number and open the call, durably. `pools` in the order they may be used.
 
         None when no pool has a number to lend: the call goes on with the caller's own number, and the journal says so.
         `decision` is journalled with the call. TooManyCalls, and nothing is changed: the caller's tenant has as many in
-        progress as it may have.
+        progress as it may have. `passed_on`: beside the caller's call to a screening centre this one does not count.
         """
         tenant_id = caller.tenant.id if caller.tenant else None
         with self._transaction():
@@ -146,7 +147,8 @@ class EdgeStore(ProvisionedStore):
                 if self._open(call_id, kind, None, None, tenant_id, now, decision):
                     self.write_journal("alarm", {"name": "pool_empty", "tenant_id": tenant_id}, now)
                 return None
-            self._open(call_id, kind, lease.id, lease.number, tenant_id, now, decision)
+            counts = not (passed_on and self._is_counted(lease.id, kind))
+            self._open(call_id, kind, lease.id, lease.number, tenant_id, now, decision, counts=counts)
             return self._leases("l.id = ?", (lease.id,), now)[0]
 
     def begin_callback(self, call_id: str, number: str, now: Moment) -> tuple[Lease, ...]:
@@ -173,6 +175,7 @@ class EdgeStore(ProvisionedStore):
                 self.write_journal("call_ended", details, now)
                 if row["lease_id"] is not None:
                     self._mark(row["lease_id"], now, ended=True)
+                    self._count_in_its_place(row)
         return bool(rows)
 
     def note(self, kind: str, payload: Mapping[str, Any], now: Moment) -> None:
@@ -195,6 +198,19 @@ class EdgeStore(ProvisionedStore):
         # one with a number is known again by its holder; its Call-ID alone gets nobody past the limit
         of_call = "select 1 from emergency_call where call_id = ? and kind = ? and lease_id is null"
         return bool(self.rows(of_call, (call_id, kind.value)))
+
+    def _is_counted(self, lease_id: str, kind: CallKind) -> bool:
+        """Whether a call of this lease's holder counts towards their tenant's limit."""
+        query = "select 1 from emergency_call where lease_id = ? and kind = ? and tenant_id is not null limit 1"
+        return bool(self.rows(query, (lease_id, kind.value)))
+
+    def _count_in_its_place(self, ended: sqlite3.Row) -> None:
+        """A call that counted is over: one that was passed on, if there is any, counts instead."""
+        self._db.execute(
+            """update emergency_call set tenant_id = ?1 where ?1 is not null and rowid =
+               (select rowid from emergency_call where lease_id = ?2 and kind = ?3 and tenant_id is null limit 1)""",
+            (ended["tenant_id"], ended["lease_id"], ended["kind"]),
+        )
 
     def _refuse_beyond(self, limit: CallLimit, tenant_id: int, kind: CallKind, now: Moment) -> None:
         """TooManyCalls if the tenant's calls here and on other nodes, as last heard of, are as many as may be (A9)."""
@@ -331,12 +347,14 @@ class EdgeStore(ProvisionedStore):
         tenant_id: int | None,
         now: Moment,
         decision: Mapping[str, object] | None = None,
+        *,
+        counts: bool = True,
     ) -> bool:
-        """False: it was open already."""
+        """False: it was open already. `counts`: towards its tenant's limit."""
         opened = self.rows(
             "insert or ignore into emergency_call (call_id, lease_id, kind, tenant_id, started_at)"
             " values (?, ?, ?, ?, ?) returning call_id",
-            (call_id, lease_id, kind.value, tenant_id, now.wall_s),
+            (call_id, lease_id, kind.value, tenant_id if counts else None, now.wall_s),
         )
         if opened:
             details = {"call_id": call_id, "kind": kind.value, "tenant_id": tenant_id, "lease_id": lease_id,

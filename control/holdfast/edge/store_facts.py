@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from sqlite3 import Row
 
 from holdfast.core import boundary, dialling
+from holdfast.core.callers import Asserted
 from holdfast.core.country import SERVED, Screening, country_of_number
 from holdfast.core.dialling import DialRule
 from holdfast.core.hops import RoutingRule
-from holdfast.core.model import Caller, Network, PlatformNumber, Policy, PsapMethod, Site
+from holdfast.core.model import Caller, Network, PlatformNumber, Policy, PsapMethod, Site, Tenant
 from holdfast.core.numbers import EmergencyMatch, may_be_emergency
 from holdfast.core.place import Place, Shape, ShapeKind, civic_from_mapping
 from holdfast.core.plan import CountryRule, Facts, serves
@@ -152,6 +153,21 @@ def _perhaps_served(store: ProvisionedStore) -> list[str]:
 
 
 # Who and under which rules ------------------------------------------------------------------------------------------
+
+
+def asserted(store: ProvisionedStore, number: str | None, tenant: Tenant | None) -> Asserted:
+    """What the word of this tenant's PBX, or of a carrier (None), on its caller's number is worth.
+
+    A callback number is nobody's own: somebody may be calling back.
+    """
+    if number is None or store.is_pool_number(number):
+        return Asserted()
+    owned = store.platform_number(number)
+    if owned is None or tenant is None or owned.tenant_id != tenant.id:
+        return Asserted(number)
+    user = store.subscriber_by_number(number)
+    is_person = user is not None and user.tenant_id == tenant.id and not user.pbx
+    return Asserted(number, vouched=True, user=user if is_person else None)
 
 
 def _number(store: ProvisionedStore, caller: Caller) -> PlatformNumber | None:

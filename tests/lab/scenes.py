@@ -1,6 +1,6 @@
 """The demo's scenes: 933, 911, the callback, and the same with one part after another taken away."""
 
-from lab.layout import ALICE, BOB, DEVICE_ADDRESS, DOMAIN, PSAP_NUMBER, User
+from lab.layout import ALICE, BOB, DEVICE_ADDRESS, DOMAIN, PSAP_NUMBER, TENANT, TRUNK_GROUP, User
 from lab.phones import Phone
 from lab.recordings import THRESHOLD, digits_heard
 from lab.services import prompts
@@ -8,6 +8,9 @@ from lab.sip_messages import SipMessage
 from lab.sipp import Credentials
 from lab.story import Story
 from lab.trace import Captured
+
+#: The seat of the Texas Legislature.
+ADDRESS = ("A1=TX", "A3=Austin", "RD=Congress", "STS=Avenue", "HNO=1100", "PC=78701")
 
 
 def tell_all(story: Story) -> None:
@@ -18,6 +21,7 @@ def tell_all(story: Story) -> None:
     readback(story, alice)
     emergency_from_a_talkative_device(story, psap)
     emergency(story, alice, psap)
+    with_her_address(story, alice)
     the_line_drops(story, alice, bob, psap)
     without_postgresql(story, alice, psap)
     without_controller(story, alice, bob, psap)
@@ -79,6 +83,48 @@ def emergency(story: Story, alice: Phone, psap: Phone) -> None:
         story.tell("the line drops")
         hang_up(alice, psap)
         keep_both(story, alice, psap)
+
+
+def with_her_address(story: Story, alice: Phone) -> None:
+    """Her number is enhanced: the PSAP gets her address with the call, and `explain` says so beforehand."""
+    with story.scene(
+        "alice's number has a registered address",
+        "Her number is enhanced (C2), and the trunk takes locations in the body (L1). `holdfast explain` shows the "
+        "whole decision without calling; then she dials 911, and a SIPp answers in the place of another PSAP.",
+    ):
+        system = story.system
+        run, other = system.holdfast.run, system.layout.trunks[1]
+        story.tell("holdfast location create …; number set … --enhanced on; trunk-group set psap --location value")
+        civic = [text for element in ADDRESS for text in ("--civic", element)]
+        run("location", "create", "home", "--tenant", TENANT, "--country", "US", *civic, "--validation", "validated")
+        run("number", "set", ALICE.number, "--location", "home", "--enhanced", "on")
+        run("trunk-group", "set", TRUNK_GROUP, "--location", "value")
+        run("trunk", "set", system.layout.trunks[0].name, "--enabled", "off")
+        system.wait_synced()
+        explained = system.holdfast.json("explain", "--user", ALICE.name, "--dial", "911")
+        for step in explained["steps"]:
+            story.tell(f"explain: {step['topic']}: {step['finding']} ({step['because']})")
+        psap = system.trunk_callee("uas_answers", {}, trunk=1).start()
+        alice.forget_events()
+        story.tell("alice's phone dials 911")
+        alice.dial("911")
+        alice.established()
+        alice.hangup()
+        alice.closed()
+        [invite] = psap.wait().received("INVITE")
+        said = f"{explained['destination']}, {explained['trunks'][0]['trunk']}"
+        story.check("N6", "explain said where it goes", f"psap, {other.name}", said)
+        for element in ADDRESS:
+            told = "in it" if f">{element.partition('=')[2]}</" in invite else "not in it"
+            story.check("L1", f"{element} in what the PSAP gets", "in it", told)
+        geolocation = invite.get("Geolocation") or "none"
+        story.check("L1", "Geolocation", "<cid:…>", geolocation, ok=geolocation.startswith("<cid:"))
+        own = ALICE.number.removeprefix("+1")
+        story.check("A2", f"alice's own number ({own}) in it", "nowhere", "in it" if own in invite else "nowhere")
+        run("number", "set", ALICE.number, "--enhanced", "off", "--no-location")
+        run("trunk-group", "set", TRUNK_GROUP, "--location", "none")
+        run("trunk", "set", system.layout.trunks[0].name, "--enabled", "on")
+        system.wait_synced()
 
 
 def the_line_drops(story: Story, alice: Phone, bob: Phone, psap: Phone) -> None:

@@ -16,9 +16,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"media server: {media_server()}")
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     properties = [one for report in reports for one in getattr(report, "user_properties", ())]
-    tried = sum(int(value) for name, value in properties if name == "n7_strings")
-    if tried:
-        terminalreporter.write_line(f"N7: {tried:,} decisions about every dialled string of one to six digits")
+    for name, what in (
+        ("n7_strings", "decisions about every dialled string of one to six digits"),
+        ("n7_invites", "strings dialled as real INVITEs through Kamailio"),
+    ):
+        tried = sum(int(value) for found, value in properties if found == name)
+        if tried:
+            terminalreporter.write_line(f"N7: {tried:,} {what}")
 
 
 def media_server() -> str:

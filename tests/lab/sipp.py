@@ -5,7 +5,7 @@ that a value may be several header lines, or bytes that are not UTF-8 (given as 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -106,6 +106,8 @@ class Sipp:
     credentials: Credentials | None = None
     calls: int = 1
     rate_per_s: int = 10
+    #: one for each call in turn: its fields, separated by semicolons, stand for [field0], [field1] … in the scenario
+    lines: Sequence[str] = ()
     #: SIPp gives up after this long, so nothing outlives its test
     gives_up_after_s: int = 30
     _daemon: Daemon | None = None
@@ -121,6 +123,8 @@ class Sipp:
         place = self.place
         name = label(self.scenario)
         (self.directory / f"{name}.xml").write_bytes(self.xml().encode("utf-8", "surrogateescape"))
+        if self.lines:
+            (self.directory / "lines.csv").write_text("\n".join(["SEQUENTIAL", *self.lines, ""]), encoding="utf-8")
         (self.directory / "messages.log").unlink(missing_ok=True)
         program = Program(f"SIPp {name}", self._argv(name), self.directory / "sipp.log", directory=self.directory)
         self._daemon = Daemon(program)
@@ -172,6 +176,7 @@ class Sipp:
         place = self.place
         argv = ["sipp", "-sf", f"{name}.xml", "-i", place.address, "-p", str(place.port), "-m", str(self.calls)]
         argv += ["-r", str(self.rate_per_s)]
+        argv += ["-inf", "lines.csv"] if self.lines else []
         argv += ["-t", {"udp": "u1", "tcp": "t1"}[place.transport], "-mi", place.address, "-mp", str(place.media_port)]
         argv += ["-nostdin", "-skip_rlimit", "-timeout", str(self.gives_up_after_s), "-timeout_error"]
         argv += ["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"]

@@ -37,7 +37,7 @@ class Rule:
 
 
 CORE = ("holdfast.core",)
-STORE = tuple(f"holdfast.edge.{name}" for name in ("store", "store_file", "store_reads", "store_facts"))
+STORE = tuple(f"holdfast.edge.{name}" for name in ("store", "store_file", "store_reads", "store_leases", "store_facts"))
 RULES = (
     Rule("core imports the pure standard library only", "control/holdfast/core/*.py", CORE, (), frozenset(NOT_PURE)),
     Rule("errors import nothing of ours", "control/holdfast/errors.py", (), ()),

@@ -20,7 +20,7 @@ from holdfast.core.lease import Lease, LeaseState, Moment
 from holdfast.core.model import Caller, CallKind, Pool
 from holdfast.edge.store_file import BUSY_TIMEOUT_S, committed
 from holdfast.edge.store_file import connect as connect
-from holdfast.edge.store_reads import ProvisionedStore
+from holdfast.edge.store_leases import LeasedStore
 from holdfast.errors import EdgeStoreUnavailable, TooManyCalls
 
 #: How soon a process that found the writer lock taken asks for it again, in seconds; a transaction takes about as long.
@@ -52,7 +52,7 @@ class CallLimit:
     counted_since: float
 
 
-class EdgeStore(ProvisionedStore):
+class EdgeStore(LeasedStore):
     """What the routing code asks of the store. Raises EdgeStoreUnavailable; the caller then relays without it."""
 
     @contextmanager
@@ -83,36 +83,11 @@ class EdgeStore(ProvisionedStore):
 
     # Leases and calls
 
-    def leases(self, now: Moment) -> tuple[Lease, ...]:
-        return self._leases("true", (), now)
-
-    def leases_on(self, number: str, now: Moment) -> tuple[Lease, ...]:
-        """Who holds this number, live or resting: one lease, or several on a shared number."""
-        found = self._leases("l.number = ?", (number,), now)
-        return tuple(lease for lease in found if rules.state(lease, now) is not LeaseState.OVER)
-
-    def numbers_held_by(self, caller_key: str, now: Moment) -> tuple[str, ...]:
-        """The callback numbers that this caller's live leases are on."""
-        held = self._leases("l.caller_key = ?", (caller_key,), now)
-        return tuple(lease.number for lease in held if rules.state(lease, now) is LeaseState.LIVE)
-
     def open_calls(self) -> tuple[OpenCall, ...]:
         rows = self.rows(
             "select call_id, lease_id, kind, tenant_id, started_at from emergency_call order by started_at"
         )
         return tuple(OpenCall(row[0], row[1], CallKind(row[2]), row[3], row[4]) for row in rows)
-
-    def _leases(self, condition: str, parameters: tuple[object, ...], now: Moment) -> tuple[Lease, ...]:
-        # A call whose end nobody saw counts as in progress for MAX_CALL_S (see core.lease) by both clocks: a wall clock
-        # that is set forward ends no call. The lease was last marked when its call began, or not long before.
-        rows = self.rows(
-            f"""select l.*, (select count(*) from emergency_call c
-                             where c.lease_id = l.id
-                               and (c.started_at > ? or (l.boot_id = ? and l.boottime_s > ?))) as calls
-                from lease l where {condition}""",  # noqa: S608  conditions are this module's own constants
-            (now.wall_s - rules.MAX_CALL_S, now.boot_id, now.boottime_s - rules.MAX_CALL_S, *parameters),
-        )
-        return tuple(Lease(**{**dict(row), "shared": bool(row["shared"])}) for row in rows)
 
     def begin_call(
         self,
@@ -183,6 +158,16 @@ class EdgeStore(ProvisionedStore):
         with self._transaction():
             self.write_journal(kind, payload, now)
 
+    def calls_counted(self, tenant_id: int, kind: CallKind, counted_since: float, now: Moment) -> tuple[int, int]:
+        """The tenant's calls of this kind here, and on other nodes as last heard of, as its limit counts them (A9)."""
+        [row] = self.rows(
+            """select (select count(*) from emergency_call where tenant_id = ?1 and kind = ?2 and started_at >= ?3),
+                      (select calls from calls_elsewhere
+                       where tenant_id = ?1 and kind = ?2 and abs(?4 - reported_at) < ?5)""",
+            (tenant_id, kind.value, counted_since, now.wall_s, HEARD_WITHIN_S),
+        )
+        return row[0], row[1] or 0
+
     def calls_in_progress(self, counted_since: float) -> dict[tuple[int, str], int]:
         """Emergency and test calls in progress here, by tenant and kind (see CallLimit)."""
         rows = self.rows(
@@ -213,96 +198,23 @@ class EdgeStore(ProvisionedStore):
         )
 
     def _refuse_beyond(self, limit: CallLimit, tenant_id: int, kind: CallKind, now: Moment) -> None:
-        """TooManyCalls if the tenant's calls here and on other nodes, as last heard of, are as many as may be (A9)."""
-        [row] = self.rows(
-            """select (select count(*) from emergency_call where tenant_id = ?1 and kind = ?2 and started_at >= ?3),
-                      (select calls from calls_elsewhere
-                       where tenant_id = ?1 and kind = ?2 and abs(?4 - reported_at) < ?5)""",
-            (tenant_id, kind.value, limit.counted_since, now.wall_s, HEARD_WITHIN_S),
-        )
-        in_progress = row[0] + (row[1] or 0)
+        """TooManyCalls if the tenant has as many calls as may be (A9)."""
+        in_progress = sum(self.calls_counted(tenant_id, kind, limit.counted_since, now))
         if in_progress >= limit.most:
             raise TooManyCalls(f"{in_progress} calls are in progress, {limit.most} may be")
 
-    def _renew(self, caller: Caller, pool: Pool, now: Moment) -> Lease | None:
-        """Same caller and pool: same number, while it is live or rests, and while calls to it still come here."""
-        ours = """l.caller_key = ? and l.pool_id = ? and l.number in (select number from pool_number where shared = 1
-                  or owner_node_id = (select node_id from store))"""
-        held = self._leases(ours, (caller.caller_key, pool.id), now)
-        if not held or rules.state(held[0], now) is LeaseState.OVER:
+    def _lend(self, caller: Caller, pools: tuple[Pool, ...], now: Moment) -> Lease | None:
+        loan = self.loan(caller, pools, now)
+        if loan is None:
             return None
+        if loan.held is None:
+            return self._insert(caller, loan.pool, loan.number, now, shared=loan.shared)
         self._db.execute(
             "update lease set contact_uri = ?, source_uri = ?, display_name = ? where id = ?",
-            (caller.contact_uri, caller.source_uri, caller.display_name, held[0].id),
+            (caller.contact_uri, caller.source_uri, caller.display_name, loan.held.id),
         )
-        self._mark(held[0].id, now, ended=False)
-        return held[0]
-
-    def _lend(self, caller: Caller, pools: tuple[Pool, ...], now: Moment) -> Lease | None:
-        """Pool by pool the caller's own number, else the one idle for longest; then a resting, then a shared one."""
-        info = self.info()
-        # before it is caught up, an earlier store's leases may still be on their way down
-        node_id = info.node_id if info.caught_up else None
-        for pool in pools:
-            held = self._renew(caller, pool, now)
-            if held is not None:
-                return held
-            number = self._idle_number(pool, node_id, now) if node_id is not None else None
-            if number is not None:
-                return self._insert(caller, pool, number, now, shared=False)
-        if node_id is None:
-            return None
-        for find in (self._resting_number, self._shared_number):
-            for pool in pools:
-                number = find(pool, node_id, now)
-                if number is not None:
-                    return self._insert(caller, pool, number, now, shared=find == self._shared_number)
-        return None
-
-    def _idle_number(self, pool: Pool, node_id: int, now: Moment) -> str | None:
-        rows = self.rows(
-            """select s.number from number_state s cross join pool_number p on p.number = s.number
-               where p.pool_id = ? and p.owner_node_id = ? and p.shared = 0 and s.rested_until <= ?
-                 and not exists (select 1 from lease l where l.number = s.number)
-               order by s.rested_since limit 1""",
-            (pool.id, node_id, now.wall_s),
-        )
-        if rows:
-            return str(rows[0][0])
-        # The agent erases leases that are over; when it is gone, their numbers are idle all the same.
-        over = self._lapsing(pool, node_id, now)
-        return over.number if over and rules.state(over, now) is LeaseState.OVER else None
-
-    def _resting_number(self, pool: Pool, node_id: int, now: Moment) -> str | None:
-        lease = self._lapsing(pool, node_id, now)
-        return lease.number if lease and rules.state(lease, now) is LeaseState.RESTING else None
-
-    def _lapsing(self, pool: Pool, node_id: int, now: Moment) -> Lease | None:
-        """The lease of this pool that is nearest its end (or furthest past it), live ones left aside."""
-        # SQLite looks through a pool of thousands for the few that are furthest on; core.lease decides about these.
-        rows = self.rows(
-            """select l.id from lease l join pool_number p on p.number = l.number
-               where l.shared = 0 and p.pool_id = ?1 and p.owner_node_id = ?2 and p.shared = 0
-                 and ?3 - l.marked_at >= l.window_s
-                 and not exists (select 1 from emergency_call c where c.lease_id = l.id and c.started_at > ?4)
-               order by min(?3 - l.marked_at, iif(l.boot_id = ?5, ?6 - l.boottime_s, ?3 - l.marked_at))
-                        - l.window_s - l.rest_s desc limit 20""",
-            (pool.id, node_id, now.wall_s, now.wall_s - rules.MAX_CALL_S, now.boot_id, now.boottime_s),
-        )
-        furthest = self._leases(
-            "l.id in (select value from json_each(?))", (json.dumps([row[0] for row in rows]),), now
-        )
-        leases = [lease for lease in furthest if rules.state(lease, now) is not LeaseState.LIVE]
-        return max(leases, key=lambda lease: rules.age_s(lease, now) - lease.window_s - lease.rest_s, default=None)
-
-    def _shared_number(self, pool: Pool, _node_id: int, _now: Moment) -> str | None:
-        """The shared number that the fewest callers hold."""
-        rows = self.rows(
-            """select p.number from pool_number p left join lease l on l.number = p.number
-               where p.pool_id = ? and p.shared = 1 group by p.number order by count(l.id), p.number limit 1""",
-            (pool.id,),
-        )
-        return str(rows[0][0]) if rows else None
+        self._mark(loan.held.id, now, ended=False)
+        return loan.held
 
     def _insert(self, caller: Caller, pool: Pool, number: str, now: Moment, *, shared: bool) -> Lease:
         # What still stands under this caller or number is over, or a resting lease that gives way.

@@ -49,6 +49,8 @@ def healed(system: System) -> Iterator[None]:
             phone.stop()
     for device in system.devices:
         device.stop()
+    for peer in system.peers:
+        peer.close()
     system.ports.give_back(ports)
     heal(system)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import psycopg
 
 from lab.layout import TENANT, TrunkPlace
+from lab.sip_peer import SipPeer
 from lab.sipp import Sipp
 from lab.system import System
 
@@ -46,6 +47,7 @@ _AS_PROVISIONED = (
     """update trunk_group set location_method = default, psap_method = default, psap_uri = null,
               final_codes = default, answers_within_ms = default, rings_within_ms = default""",
     "update trunk_group set country = null where country = 'US'",
+    "update trunk_group set screening = false where screening and name = 'customer'",
     """update trunk set enabled = true, weight = 1, priority = case name when 'psap-2' then 2 else 1 end
        where not enabled or weight <> 1 or priority <> case name when 'psap-2' then 2 else 1 end""",
     """update tenant set policy_id = null, country_required = false, max_emergency_calls = default,
@@ -93,6 +95,11 @@ class Carriers:
         device = self.system.waiting_device(scenario, values, address=place.address, port=place.port)
         device.calls = calls
         return device.start()
+
+    def peer(self, name: str) -> SipPeer:
+        """A SIP element of the test's own in this trunk's place."""
+        place = self.places[name]
+        return self.system.peer(place.address, place.port)
 
     def provisioned(self, *command: str) -> None:
         """Run one command of the operator's and wait until the node knows."""

@@ -9,6 +9,7 @@ with System() as system:
 
 import shutil
 import sqlite3
+import ssl
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -28,6 +29,7 @@ from lab.ports import Ports, is_free
 from lab.postgres import PrivatePostgres
 from lab.processes import Daemon, end_all, processes_of
 from lab.services import Service
+from lab.sip_peer import Link, SipPeer
 from lab.sipp import Credentials, Place, Sipp, label
 from lab.trace import Collector
 from lab.waiting import wait_until
@@ -56,9 +58,10 @@ class System:
         self._rtpengine_port = self.ports.one() if rtpengine else 0
         self._say = say
         self._services: dict[str, Service] = {}
-        #: every phone and SIPp that was made, in order
+        #: every phone, SIPp and peer that was made, in order
         self.phones: list[Phone] = []
         self.devices: list[Sipp] = []
+        self.peers: list[SipPeer] = []
         (self.folder / "state").mkdir()
         (self.folder / "run").mkdir()
         settings_file = self.folder / "holdfast.toml"
@@ -106,6 +109,7 @@ class System:
         """End everything, phones first, and delete the folder (unless it is to be `keep`t for its logs)."""
         endings: list[Callable[[], None]] = [phone.stop for phone in self.phones]
         endings += [device.stop for device in self.devices]
+        endings += [peer.close for peer in self.peers]
         endings += [service.daemon.stop for service in reversed(self._services.values())]
         endings += [self.postgres.remove, self.collector.close, self.ports.close]
         end_all(endings)
@@ -216,6 +220,16 @@ class System:
     def waiting_device(self, scenario: str, values: Mapping[str, str], *, address: str, port: int) -> Sipp:
         """A SIPp at an address of its own that waits to be called there; `start()` it."""
         return self._new_sipp(scenario, Place(address, port, media_port=self.ports.block(4)[0]), values, None)
+
+    def peer(self, address: str, port: int = 0, transport: str = "udp", **tls: ssl.SSLContext) -> SipPeer:
+        """A SIP element of the test's own (lab.sip_peer), listening."""
+        peer = SipPeer(address, port or self.ports.one(address), transport=transport, **tls)
+        self.peers.append(peer)
+        return peer
+
+    def kamailio_link(self, peer: SipPeer) -> Link:
+        """A peer's way to Kamailio."""
+        return peer.link_to(self.layout.sip_address, self.layout.sip_port)
 
     # what it holds ------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class Candidates:
     match: EmergencyMatch
     draw: str
     where: Whereabouts | None
-    #: a screening centre's own group is not asked again for a call that it passes on (O6)
+    #: a screening centre's own group is asked last of all for a call that it passes on (O6)
     avoided_group_id: int | None = None
     #: whom it passes the call on to, if it says so
     called: str | None = None
@@ -54,7 +54,7 @@ class Candidates:
         """
         usable = tuple(
             group for group in self.network.groups.values()
-            if (group.emergency or group.screening) and not group.pbx and group.id != self.avoided_group_id
+            if (group.emergency or group.screening) and not group.pbx
             and group.country in (None, self.match.country)
         )  # fmt: skip
         owner = [group for group in self.network.groups.values() if group.id == owner_group_id]
@@ -71,7 +71,9 @@ class Candidates:
             for end in towards:
                 for hop in self._hops(path, end, ranks):
                     found.setdefault(hop.trunk.id, hop)
-        return tuple(sorted(found.values(), key=lambda hop: not hop.trunk.healthy))
+        return tuple(sorted(
+            found.values(), key=lambda hop: (hop.group.id == self.avoided_group_id, not hop.trunk.healthy)
+        ))  # fmt: skip
 
     def _hops(self, path: Path, destination: Destination, ranks: Mapping[int, int]) -> list[Hop]:
         groups = self.network.groups

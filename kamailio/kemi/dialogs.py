@@ -1,6 +1,6 @@
 """Requests inside a dialog, and what happens when a dialog ends."""
 
-from kemi import identity, ksr, media, message, transfers, trunks
+from kemi import identity, ksr, location, media, message, transfers, trunks
 from kemi.callers import Origin
 from kemi.message import Request
 
@@ -31,6 +31,7 @@ def route(request: Request, source: Origin) -> None:
             identity.mask_replies(mark.callback_number, called_as=called_as)
         elif not source.media_server:
             identity.hide(request, mark.callback_number)
+            location.take_out_of(request)
     media.follow(request)
     if not ksr.relay() and request.method != "ACK":
         ksr.reply(503, "Not Reachable")

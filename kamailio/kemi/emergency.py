@@ -8,7 +8,8 @@ from holdfast.core.lease import Lease
 from holdfast.core.model import Caller, CallKind
 from holdfast.core.numbers import match_emergency
 from holdfast.core.plan import Facts, beyond_limit, plan
-from holdfast.core.route_plan import Refusal, RoutePlan
+from holdfast.core.route_plan import Destination, Hop, Path, Refusal, RoutePlan
+from holdfast.core.whereabouts import suggested
 from holdfast.edge.store import CallLimit
 from holdfast.edge.store_facts import Incoming, facts_for, may_be_masked
 from holdfast.errors import EdgeStoreUnavailable, TooManyCalls
@@ -33,20 +34,20 @@ def perhaps(dialled: str) -> bool:
 
 def route(request: Request, source: Origin, dialled: str) -> bool:
     """Take an INVITE that may be for an emergency number. False: in the caller's country it is an ordinary number."""
+    said = location.said_in(request)
     try:
-        said = location.said_in(request)
         facts, passed_on = _facts(request, source, dialled, said)
     except EdgeStoreUnavailable as error:
         alarm("edge_store_unavailable", str(error))
-        return _without_store(dialled)
+        return _without_store(request, dialled, said)
     if facts is None:
         return False
     ksr.drop_credentials()
     decision = plan(facts)
     if isinstance(decision, Refusal):
-        _refuse(request, decision, facts)
+        _refuse(request, decision, facts, said)
         return True
-    _begin(request)
+    _begin(request, said)
     try:
         lease = _lend(request, facts.caller, decision, passed_on)
     except TooManyCalls as error:
@@ -78,9 +79,10 @@ def _facts(request: Request, source: Origin, dialled: str, said: location.Said) 
     return facts_for(store(), incoming, network(), ip_country), passed_on
 
 
-def _begin(request: Request) -> None:
+def _begin(request: Request, said: location.Said) -> None:
     """What is rewritten for every trunk alike becomes part of the message before the transaction keeps a copy of it."""
     media.repair_contact(request)
+    location.take_out(said)
     media.offer()
     ksr.apply_changes()
     # not the PSAP: a probe would show it the caller's own number
@@ -88,10 +90,10 @@ def _begin(request: Request) -> None:
     ksr.new_transaction()
 
 
-def _refuse(request: Request, refusal: Refusal, facts: Facts) -> None:
+def _refuse(request: Request, refusal: Refusal, facts: Facts, said: location.Said) -> None:
     _count_refusal(refusal, facts)
     if refusal.reason == "no_emergency_trunk":
-        _begin(request)
+        _begin(request, said)
         trunks.give_up("", refusal.phrase, refusal.text)
     else:
         ksr.reply(refusal.code, refusal.phrase, refusal.text)
@@ -143,7 +145,8 @@ def _to_trunks(request: Request, facts: Facts, decision: RoutePlan, lease: Lease
         identity.show_only(shown, request)
     ksr.record_route(f"{identity.EMERGENCY_MARK}={shown}" if shown else "")
     ksr.remember("shown", shown or "")
-    location.prepare(request, said, decision, shown)
+    told = location.Told(decision.hops, decision.where, decision.policy, shown or "")
+    location.prepare(request, said, told, facts.caller)
     trunks.remember(Attempt.of_hop(hop) for hop in decision.hops)
     if not trunks.try_next():
         trunks.give_up(shown or "")
@@ -175,7 +178,7 @@ def readback_failed() -> None:
     trunks.end_here("media_server_gone")
 
 
-def _without_store(dialled: str) -> bool:
+def _without_store(request: Request, dialled: str, said: location.Said) -> bool:
     """The outage path: no lease, the caller's own number, the trunks as they were last known."""
     # The country of a pool that was last known is where this node's callers are; after those, any other that is served.
     served = [code for code, table in PLANS.items() if table.served]
@@ -186,15 +189,22 @@ def _without_store(dialled: str) -> bool:
     if match.kind is CallKind.READBACK:
         ksr.reply(503, "Announcement Not Available", "This node cannot read its store. Emergency calls still work.")
         return True
-    platform = network().platform_trunks
-    if not platform:
+    known = network()
+    hops = tuple(
+        Hop(trunk, group, Path.DIRECT_OFFER, Destination.PSAP, trunk.uri_of(match.sent), group.location_method)
+        for trunk in known.platform_trunks for group in (known.groups[trunk.trunk_group_id],)
+    )  # fmt: skip
+    if not hops:
         ksr.native_fallback()
         return True
+    location.take_out(said)
     media.offer()
     ksr.apply_changes()
     ksr.new_transaction()
     ksr.record_route()
-    trunks.remember(Attempt.plain(trunk, match.sent) for trunk in platform)
+    where = suggested(said.places[0]) if said.places else None
+    location.prepare(request, said, location.Told(hops, where), None)
+    trunks.remember(map(Attempt.of_hop, hops))
     if trunks.try_next():
         ksr.count("emergency_calls_total", CallKind.EMERGENCY, "without_store")
     else:

@@ -43,7 +43,7 @@ def hide(sent: Request, callback_number: str) -> None:
         ksr.remove_header(name)
     if message.mentions("\nx-"):
         ksr.remove_headers_like("^X-")
-    if ksr.has_contact():
+    if ksr.has_header("Contact"):
         ksr.remove_header("Contact")
         contact = headers.public_contact(sent.contact, callback_number, sent.address, sent.port, sent.transport)
         ksr.add_header("Contact", contact)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import KSR
 
 _LINE_BREAK = re.compile(r"[\r\n\x00]")
-DIGEST_HA1_GIVEN = 1
 DIGEST_OK = 1
 DIGEST_NONCE_EXPIRED = -4
 DIGEST_NO_CREDENTIALS = -5
@@ -44,8 +43,8 @@ def has_body() -> bool:
     return bool(KSR.textops.has_body() > 0)
 
 
-def has_contact() -> bool:
-    return bool(KSR.hdr.is_present("Contact") > 0)
+def has_header(name: str) -> bool:
+    return bool(KSR.hdr.is_present(name) > 0)
 
 
 def has_to_tag() -> bool:
@@ -119,7 +118,7 @@ def well_formed() -> bool:
 
 def credentials_check(realm: str, ha1: str) -> int:
     """RFC 2617 digest of this request against an HA1: DIGEST_OK, or why not."""
-    return int(KSR.auth.pv_auth_check(realm, ha1, DIGEST_HA1_GIVEN, 0))
+    return int(KSR.auth.pv_auth_check(realm, ha1, 1, 0))  # 1: it is an HA1
 
 
 def challenge(realm: str) -> None:
@@ -152,9 +151,13 @@ def add_header(name: str, value: str) -> None:
     KSR.hdr.append(f"{name}: {_one_line(value)}\r\n")
 
 
-def set_body(body: str, content_type: str) -> None:
-    """Another body, in this branch alone where it is done in a branch route."""
-    KSR.textops.set_body(body, content_type)
+def set_body() -> None:
+    """Put in what was remembered as "body", in base64, and "body_type"; in a branch route, for that branch alone."""
+    KSR.route("SET_BODY")  # since KSR takes text only, and a body's bytes may be anything
+
+
+def remove_body() -> None:
+    KSR.textopsx.remove_body()
 
 
 def set_user(user: str) -> None:
@@ -317,10 +320,8 @@ def lookup_also(aor: str) -> bool:
     return bool(KSR.registrar.lookup_to_dset("location", f"sip:{aor}") > 0)
 
 
-_FLAG_NAT = 5
-_BRANCH_FLAG_NAT = 6
-_VIA_DIFFERS = 2
-_VIA_PORT_DIFFERS = 16
+_FLAG_NAT, _BRANCH_FLAG_NAT = 5, 6
+_VIA_DIFFERS, _VIA_PORT_DIFFERS = 2, 16
 
 
 def answer_where_it_came_from() -> None:

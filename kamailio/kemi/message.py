@@ -1,9 +1,13 @@
 """The message that is being routed, read once. Everything in it may be hostile, and may not be UTF-8."""
 
+import base64
 from dataclasses import dataclass
 
 from holdfast.core import headers
 from kemi import ksr
+
+#: Kamailio's transformations take 64 KiB at most, and base64 makes four bytes of three.
+_CHUNK_OCTETS = 48_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +60,45 @@ def call_id(variable: str = "ci") -> str:
 
 
 def _contact_uri() -> str:
-    """The URI of the first Contact; asked of Kamailio only where there is one, since it logs what it cannot find."""
-    return ksr.read("$(ct{nameaddr.uri})") if ksr.has_contact() else ""
+    """The URI of the first Contact; asked of Kamailio only where there is one: it logs what it cannot find."""
+    return ksr.read("$(ct{nameaddr.uri})") if ksr.has_header("Contact") else ""
 
 
 def asserted_user() -> str:
     """The user part of the P-Asserted-Identity, for those who may assert one; else ""."""
-    return ksr.read("$(ai{uri.user})")
+    return ksr.read("$(ai{uri.user})") if ksr.has_header("P-Asserted-Identity") else ""
 
 
-def body() -> tuple[str, str]:
-    """The Content-Type and the body; "" each when there is none, or it is not UTF-8."""
-    return ksr.read("$cT"), ksr.read("$rb")
+def content_type() -> str:
+    """The Content-Type; "" when there is none, or it is not UTF-8."""
+    return ksr.read("$cT")
+
+
+def body() -> bytes:
+    """The body, whatever its bytes are; b"" when there is none, or Kamailio cannot tell."""
+    if not ksr.has_body():
+        return b""
+    chunks = (
+        ksr.read(f"$(rb{{s.substr,{begin},{_CHUNK_OCTETS}}}{{s.encode.base64}})")
+        for begin in range(0, int(ksr.read("$bs") or 0), _CHUNK_OCTETS)
+    )
+    return b"".join(map(base64.b64decode, chunks))
+
+
+def set_body(body: bytes, content_type: str) -> None:
+    """Another body; b"": none at all. In a branch route for that branch alone."""
+    if body:
+        ksr.remember("body", base64.b64encode(body).decode("ascii"))
+        ksr.remember("body_type", content_type)
+        ksr.set_body()
+    else:
+        ksr.remove_body()
+        ksr.remove_header("Content-Type")
+
+
+def octets() -> int:
+    """How long the message is, as it came or as it was last rewritten."""
+    return int(ksr.read("$ml") or 0)
 
 
 def header(name: str) -> str:

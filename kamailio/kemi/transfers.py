@@ -143,12 +143,11 @@ def _dialled_again(lease: Lease) -> str:
 
 def clean_report() -> None:
     """A NOTIFY that reports on a REFER: how the phone's call went, without what else it may quote of its messages."""
-    content_type, body = message.body()
-    if content_type.lower().startswith("message/sipfrag"):
-        found = _REPORTED.match(body)
+    if message.content_type().lower().startswith("message/sipfrag"):
+        found = _REPORTED.match(message.body().decode("utf-8", "replace"))
         code = int(found[1]) if found else 100
         phrase = "Trying" if code < 200 else "OK" if code < 300 else "Failed"
-        ksr.set_body(f"SIP/2.0 {code} {phrase}\r\n", "message/sipfrag;version=2.0")
+        message.set_body(f"SIP/2.0 {code} {phrase}\r\n".encode(), "message/sipfrag;version=2.0")
 
 
 # Calls that are passed on -------------------------------------------------------------------------------------------

@@ -9,16 +9,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from holdfast.core.model import CALLED_PARTY_DECIDED, CallKind, LocationMethod, Trunk
+from holdfast.core.model import CALLED_PARTY_DECIDED, CallKind, LocationMethod
 from holdfast.core.route_plan import Hop
 from holdfast.errors import EdgeStoreUnavailable
 from kemi import ksr, media_server, message
 from kemi.context import alarm, now, store
 
-ANSWERS_WITHIN_MS = 3_000
-RINGS_WITHIN_MS = 120_000
 #: Twice the announcement, and time to spare.
 UNAVAILABLE_LASTS_AT_MOST_MS = 60_000
+#: What a request over UDP may have where the path's MTU is not known (RFC 3261 §18.1.1).
+UDP_HOLDS_OCTETS = 1_300
+#: What is added to a request after it was measured: Via, Record-Route, the callback number's headers, Geolocation.
+ADDED_OCTETS = 500
+#: A trunk that takes TCP says 100 within two round trips; this lets one packet be lost.
+TCP_ANSWERS_WITHIN_MS = 1_500
+_UDP, _TCP = ";transport=udp", ";transport=tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,12 @@ class Attempt:
     rings_within_ms: int
     final_codes: list[int]
     location_refused_codes: list[int]
+    #: whether it is told of the location references that came with the call
+    takes_references: bool
+    #: where it goes if TCP, which it takes because it is too long for UDP, does not work
+    udp_next_hop: str = ""
+    #: it has been tried over TCP
+    stays_udp: bool = False
 
     @classmethod
     def of_hop(cls, hop: Hop) -> Self:
@@ -40,19 +51,48 @@ class Attempt:
         return cls(
             hop.request_uri, hop.trunk.uri, hop.location_method.value, group.location_id_header,
             group.answers_within_ms, group.rings_within_ms, list(group.final_codes), list(group.location_refused_codes),
+            takes_references=group.location_method in (LocationMethod.VALUE, LocationMethod.REFERENCE),
         )  # fmt: skip
 
-    @classmethod
-    def plain(cls, trunk: Trunk, number: str) -> Self:
-        """Without anything that only the store could tell."""
-        return cls(
-            trunk.uri_of(number), trunk.uri, LocationMethod.NONE.value, "", ANSWERS_WITHIN_MS, RINGS_WITHIN_MS,
-            list(CALLED_PARTY_DECIDED), [],
-        )  # fmt: skip
+    def without_location(self) -> Self:
+        return dataclasses.replace(self, location_method=LocationMethod.NONE.value, takes_references=False)
+
+    def over_udp(self) -> Self:
+        """The same, now that TCP has failed."""
+        return dataclasses.replace(self, next_hop=self.udp_next_hop, udp_next_hop="", stays_udp=True)
+
+    def over_what_fits(self) -> Self:
+        """The same over TCP where UDP is too small for it, unless the trunk has been found not to take that."""
+        if not self.next_hop.endswith(_UDP) or self.stays_udp or not self.outgrows_udp:
+            return self
+        if ksr.table_get("udp_only", self.next_hop):
+            return self
+        return dataclasses.replace(self, next_hop=self.next_hop.removesuffix(_UDP) + _TCP, udp_next_hop=self.next_hop)
+
+    @property
+    def unanswered_ms(self) -> int:
+        return min(self.answers_within_ms, TCP_ANSWERS_WITHIN_MS) if self.udp_next_hop else self.answers_within_ms
+
+    @property
+    def outgrows_udp(self) -> bool:
+        return message.octets() + self._octets_of_location + ADDED_OCTETS > UDP_HOLDS_OCTETS
+
+    @property
+    def carries_body(self) -> bool:
+        """Whether it takes a location in the body, and there is one."""
+        return self._octets_of_location > 0
+
+    @property
+    def _octets_of_location(self) -> int:
+        return int(ksr.recall("loc_octets") or 0) if self.location_method == LocationMethod.VALUE else 0
 
 
 def remember(attempts: Iterable[Attempt]) -> None:
     ksr.remember("attempts", json.dumps([dataclasses.astuple(attempt) for attempt in attempts]))
+
+
+def _remaining() -> list[Attempt]:
+    return [Attempt(*attempt) for attempt in json.loads(ksr.recall("attempts") or "[]")]
 
 
 def current() -> Attempt | None:
@@ -63,24 +103,27 @@ def current() -> Attempt | None:
 
 def try_next() -> bool:
     """Relay to the next trunk of the plan that a message can be sent to at all. False: there is none left."""
-    remaining = json.loads(ksr.recall("attempts") or "[]")
+    remaining = _remaining()
     while remaining:
-        attempt = Attempt(*remaining[0])
+        attempt = remaining[0].over_what_fits()
         ksr.set_uri(attempt.request_uri)
         ksr.set_next_hop(attempt.next_hop)
-        ksr.timers(unanswered_ms=attempt.answers_within_ms, ringing_ms=attempt.rings_within_ms)
+        ksr.timers(unanswered_ms=attempt.unanswered_ms, ringing_ms=attempt.rings_within_ms)
         ksr.on_failure("ksr_failure_trunk")
         ksr.on_branch("ksr_branch_trunk")
-        ksr.remember("attempt", json.dumps(remaining[0]))
-        ksr.remember("attempts", json.dumps(remaining[1:]))
+        ksr.remember("attempt", json.dumps(dataclasses.astuple(attempt)))
+        remember(remaining[1:])
         try:
             if ksr.relay():
                 return True
         except BaseException:
-            ksr.remember("attempts", json.dumps(remaining))  # it was not this trunk that failed
+            remember(remaining)  # it was not this trunk that failed
             raise
-        alarm("trunk_unreachable", f"trunk {attempt.next_hop} cannot be sent to")
-        remaining = remaining[1:]
+        if attempt.udp_next_hop:
+            remaining[0] = _without_tcp(attempt)
+        else:
+            alarm("trunk_unreachable", f"trunk {attempt.next_hop} cannot be sent to")
+            remaining = remaining[1:]
     return False
 
 
@@ -91,19 +134,33 @@ def failed() -> None:
     if ksr.cancelled() or code in final:
         end_here("refused")  # dialog tracking says so too, unless it could not follow this call
         return
-    if attempt and attempt.location_method == LocationMethod.VALUE and code in attempt.location_refused_codes:
-        _again_without_location(attempt)
-    else:
+    again = _again(attempt, code) if attempt else None
+    if again is None:
         ksr.count("trunk_failovers_total")
+    else:
+        remember([again, *_remaining()])
     next_trunk()
 
 
-def _again_without_location(attempt: Attempt) -> None:
-    """N8: it may be the body that this trunk does not take. The call goes there again, at once, without it."""
-    ksr.count("location_refused_total")
-    again = dataclasses.replace(attempt, location_method=LocationMethod.NONE.value)
-    remaining = json.loads(ksr.recall("attempts") or "[]")
-    ksr.remember("attempts", json.dumps([dataclasses.astuple(again), *remaining]))
+def _again(attempt: Attempt, code: int) -> Attempt | None:
+    """What the same trunk is asked at once, since another might have done no better; None: it has had its chance."""
+    said_nothing = code == 408 and not ksr.has_replied()
+    if attempt.udp_next_hop and said_nothing:
+        return _without_tcp(attempt)
+    if attempt.carries_body and code in attempt.location_refused_codes:  # N8: it may be the body that it does not take
+        ksr.count("location_refused_total")
+        return attempt.without_location()
+    if attempt.carries_body and attempt.outgrows_udp and attempt.next_hop.endswith(_UDP) and said_nothing:
+        # its fragments may have been lost on the way: when no other trunk is left it is asked once more
+        remember([*_remaining(), attempt.without_location()])
+    return None
+
+
+def _without_tcp(attempt: Attempt) -> Attempt:
+    """Over UDP after all (RFC 3261 §18.1.1), and so for an hour: the next call shall not lose this time again."""
+    ksr.info(f"trunk {attempt.next_hop} does not take TCP; what is too long for UDP goes there in fragments")
+    ksr.table_set("udp_only", attempt.udp_next_hop, "1")
+    return attempt.over_udp()
 
 
 def next_trunk() -> None:

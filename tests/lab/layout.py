@@ -18,6 +18,8 @@ TRUNK_GROUP = "psap"
 #: A PSAP's calls come from its trunk's address: one loopback address per trunk.
 TRUNK_ADDRESSES = ("127.0.0.20", "127.0.0.21")
 PSAP_NUMBER = "+12025550199"
+#: What the URI of a location begins with. A proxy that speaks TLS would stand there; here nobody does.
+LOCATIONS_AT = "https://locations.lab.holdfast.invalid"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Layout:
     controller_port: int
     controller_metrics_port: int
     agent_metrics_port: int
+    api_port: int
+    api_metrics_port: int
     trunks: tuple[TrunkPlace, ...]
 
     @property
@@ -92,6 +96,8 @@ class Layout:
             controller_port=ports.one(),
             controller_metrics_port=ports.one(),
             agent_metrics_port=ports.one(),
+            api_port=ports.one(),
+            api_metrics_port=ports.one(),
             trunks=tuple(trunks),
         )
 
@@ -109,6 +115,8 @@ class Layout:
             controller_port=8085,
             controller_metrics_port=9104,
             agent_metrics_port=9103,
+            api_port=8090,
+            api_metrics_port=9105,
             trunks=(TrunkPlace("psap-1", TRUNK_ADDRESSES[0], 5060),),
         )
         layout.require_free()
@@ -177,4 +185,9 @@ ring_s = 10
 metrics_port = {self.agent_metrics_port}
 poll_s = 1.0
 options_every_s = 0
+
+[api]
+port = {self.api_port}
+metrics_port = {self.api_metrics_port}
+location_base_url = "{LOCATIONS_AT}"
 """

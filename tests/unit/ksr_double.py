@@ -6,6 +6,7 @@ no UTF-8 raise UnicodeDecodeError.
 """
 
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -82,7 +83,9 @@ class Ksr:
         self.errors: list[str] = []
         self.counted: list[tuple[str, ...]] = []
         self.from_uri = ""
-        self.bodies: list[tuple[str, str]] = []
+        #: the body as it is now, and what was put in its place, its type first
+        self.body, self.content_type = message.body or b"", message.content_type or b""
+        self.bodies: list[tuple[str, bytes]] = []
         self.branches: list[str] = []
         self._fail = fail
         self._uri = message.uri.decode("utf-8", "replace")
@@ -152,6 +155,13 @@ class Ksr:
             return str(self.kamailio.answers.get(name, ""))
         if name == "$mb":
             return self._message_buffer()
+        chunk = re.fullmatch(r"\$\(rb\{s\.substr,(\d+),(\d+)\}\{s\.encode\.base64\}\)", name)
+        if chunk:
+            return b64encode(self.body[int(chunk[1]) :][: int(chunk[2])]).decode()
+        if name in ("$bs", "$ml"):
+            return str(len(self.body) + (len(self._message_buffer()) if name == "$ml" else 0))
+        if name == "$cT":
+            return self.content_type.decode()
         variables = self.message.variables()
         if name not in variables:
             raise NotInKemi(f"KSR.pv.get({name!r}): this double does not know that variable")
@@ -193,10 +203,15 @@ class Ksr:
         return 1
 
     def _textops_has_body(self) -> int:
-        return 1 if self.message.body else -1
+        return 1 if self.body else -1
 
-    def _textops_set_body(self, body: str, content_type: str) -> int:
-        self.bodies.append((content_type, body))
+    def _textopsx_remove_body(self) -> int:
+        self.bodies.append(("", b""))
+        return 1
+
+    def _textopsx_msg_apply_changes(self) -> int:
+        if self.bodies:
+            self.content_type, self.body = self.bodies[-1][0].encode(), self.bodies[-1][1]
         return 1
 
     def _textops_remove_hf_re(self, pattern: str) -> int:
@@ -264,7 +279,10 @@ class Ksr:
 
     def _route(self, name: str) -> int:
         _known(name, {route for (route,) in declared(r"(?m)^route\[(\w+)\]")}, "route")
-        self.routed.append(name)
+        if name == "SET_BODY":
+            self.bodies.append((self.kamailio.avps["body_type"], b64decode(self.kamailio.avps["body"], validate=True)))
+        else:
+            self.routed.append(name)
         return 1
 
     # Registrations, tables, counters, logs
@@ -345,6 +363,6 @@ _ANSWERS: dict[str, object] = {
 _DONE = {
     "dialog.dlg_manage", "dialog.dlg_set_property", "force_rport", "info", "nathelper.fix_nated_contact",
     "nathelper.fix_nated_register", "nathelper.handle_ruri_alias", "rr.add_rr_param", "rr.record_route",
-    "rtpengine.rtpengine_manage", "setbflag", "setflag", "textopsx.msg_apply_changes", "tm.t_newtran",
+    "rtpengine.rtpengine_manage", "setbflag", "setflag", "tm.t_newtran",
     "tm.t_on_branch", "tm.t_on_failure", "tm.t_on_reply", "tm.t_set_disable_6xx", "tm.t_set_fr",
 }  # fmt: skip

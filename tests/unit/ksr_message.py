@@ -34,7 +34,7 @@ class Message:
             "$sp": str(self.port).encode(), "$proto": self.transport.encode(), "$au": self.digest_user,
             "$(rU{s.select,0,;})": user.partition(b";")[0] if at else None,
             "$(ci{s.md5})": hashlib.md5(self.call_id).hexdigest().encode(), "$(dlg(callid){s.md5})": None,
-            "$(ai{uri.user})": self.asserted_user, "$cT": self.content_type, "$rb": self.body,
+            "$(ai{uri.user})": self.asserted_user,
             "$(hdr(Refer-To){nameaddr.uri})": None, "$(ct{nameaddr.uri})": self.contact,
             "$(ct{param.value,expires})": None, "$dlg(callid)": None,
             **self.pseudo_variables,
@@ -42,7 +42,9 @@ class Message:
 
     def all_headers(self) -> list[tuple[str, bytes]]:
         contact = [("Contact", b"<" + self.contact + b">")] if self.contact else []
-        return [*self.headers, *contact]
+        asserted = self.asserted_user
+        identity = [("P-Asserted-Identity", b"<sip:" + asserted + b"@example.org>")] if asserted else []
+        return [*self.headers, *contact, *identity]
 
 
 @dataclass

@@ -80,7 +80,7 @@ def test_every_function_of_the_ksr_module_is_used() -> None:
 
 
 def test_tables_and_counters_are_declared() -> None:
-    assert tables() == {"devices", "holders", "fallback", "transfers"}
+    assert tables() == {"devices", "holders", "fallback", "transfers", "udp_only"}
     assert counters()["emergency_calls_total"] == 2
     assert counters()["trunk_failovers_total"] == 0
 

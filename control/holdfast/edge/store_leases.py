@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from itertools import takewhile
 
 from holdfast.core import lease as rules
 from holdfast.core.lease import Lease, LeaseState, Moment
@@ -48,10 +49,16 @@ class LeasedStore(ProvisionedStore):
         return tuple(Lease(**{**dict(row), "shared": bool(row["shared"])}) for row in rows)
 
     def loan(self, caller: Caller, pools: tuple[Pool, ...], now: Moment) -> Loan | None:
-        """Pool by pool the caller's own number, else the one idle for longest; then a resting, then a shared one.
+        """A number of the caller's location, even a shared one, before any other: it alone says where they are (L7).
 
         Nothing is written: it is what `begin_call` would lend at this moment.
         """
+        elins = tuple(takewhile(lambda pool: pool.location_id is not None, pools))
+        own = self._loan_from(elins, caller, now) if elins else None
+        return own or self._loan_from(pools[len(elins) :], caller, now)
+
+    def _loan_from(self, pools: tuple[Pool, ...], caller: Caller, now: Moment) -> Loan | None:
+        """Pool by pool the caller's own number, else the one idle for longest; then a resting, then a shared one."""
         info = self.info()
         # before it is caught up, an earlier store's leases may still be on their way down
         node_id = info.node_id if info.caught_up else None

@@ -7,7 +7,7 @@ from holdfast.core.country import PLANS
 from holdfast.core.lease import Lease
 from holdfast.core.model import Caller, CallKind
 from holdfast.core.numbers import match_emergency
-from holdfast.core.plan import Facts, beyond_limit, plan
+from holdfast.core.plan import NO_NUMBER_TO_READ_BACK, Facts, beyond_limit, plan
 from holdfast.core.route_plan import Destination, Hop, Path, Refusal, RoutePlan
 from holdfast.core.whereabouts import suggested
 from holdfast.edge.store import CallLimit
@@ -156,8 +156,10 @@ def _to_trunks(request: Request, facts: Facts, decision: RoutePlan, lease: Lease
 
 def _to_readback(request: Request, lease: Lease | None) -> None:
     if lease is None:
-        ksr.reply(503, "No Callback Number", "No callback number is free to be read back. Try again later.")
-        end(request.call_id, "pool_empty")
+        refusal = NO_NUMBER_TO_READ_BACK
+        ksr.count("refusals_total", refusal.reason)
+        ksr.reply_final(refusal.code, refusal.phrase, refusal.text)
+        end(request.call_id, refusal.reason)
         return
     ksr.record_route(f"{identity.EMERGENCY_MARK}={lease.number}")
     if media_server.send(

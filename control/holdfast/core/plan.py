@@ -105,11 +105,11 @@ def plan(facts: Facts) -> RoutePlan | Refusal:
     if tenant is not None and facts.transfer_to is None:  # what is passed on is counted already
         emergency = facts.match.kind is CallKind.EMERGENCY
         most_calls = tenant.max_emergency_calls if emergency else tenant.max_test_calls
-    desk = "told" if terms.notify_desk else "not told"
-    steps.append(Step("security desk", desk, f"the rule for {facts.match.country}"))
+    desk = _security_desk(facts) if terms.notify_desk else None
+    steps.append(_desk_step(facts, terms, desk))
     return RoutePlan(
         facts.match.kind, facts.match.sent, facts.match.country, path, destination, where, ordered, pools, most_calls,
-        terms.notify_desk, tuple(steps), facts.policy,
+        terms.notify_desk, tuple(steps), facts.policy, desk,
     )  # fmt: skip
 
 
@@ -187,6 +187,12 @@ def _not_in_the_offer(facts: Facts) -> Refusal | None:
     return None
 
 
+#: 933, while no pool has a number: there is nothing that it could read.
+NO_NUMBER_TO_READ_BACK = Refusal(
+    503, "No Callback Number", "pool_empty", "No callback number is free to be read back. Try again later."
+)
+
+
 # Where to -----------------------------------------------------------------------------------------------------------
 
 
@@ -243,3 +249,19 @@ def _path_reason(facts: Facts, path: Path) -> str:
 
 def _site_id(facts: Facts, where: Whereabouts | None) -> int | None:
     return where.site_id if where and where.site_id else (facts.site.id if facts.site else None)
+
+
+# Who is told --------------------------------------------------------------------------------------------------------
+
+
+def _security_desk(facts: Facts) -> str | None:
+    """The site's where the caller is, else the tenant's."""
+    tenant = facts.caller.tenant
+    return (facts.site.security_desk if facts.site else None) or (tenant.security_desk if tenant else None)
+
+
+def _desk_step(facts: Facts, terms: _CountryTerms, desk: str | None) -> Step:
+    rule = f"O7: the rule for {facts.match.country}"
+    if not terms.notify_desk:
+        return Step("security desk", "not told", rule)
+    return Step("security desk", f"told: {desk}" if desk else "none is provisioned for the caller", rule)

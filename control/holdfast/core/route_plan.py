@@ -61,6 +61,8 @@ class RoutePlan:
     notify_desk: bool
     steps: tuple[Step, ...]
     policy: Policy | None = None
+    #: who that is, user@realm: the site's, else the tenant's
+    security_desk: str | None = None
 
     @property
     def trunks(self) -> tuple[Trunk, ...]:

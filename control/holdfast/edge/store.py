@@ -20,7 +20,7 @@ from holdfast.core.lease import Lease, LeaseState, Moment
 from holdfast.core.model import Caller, CallKind, Pool
 from holdfast.edge.store_file import BUSY_TIMEOUT_S, committed
 from holdfast.edge.store_file import connect as connect
-from holdfast.edge.store_leases import LeasedStore
+from holdfast.edge.store_leases import LeasedStore, LoanKind
 from holdfast.errors import EdgeStoreUnavailable, TooManyCalls
 
 #: How soon a process that found the writer lock taken asks for it again, in seconds; a transaction takes about as long.
@@ -207,14 +207,14 @@ class EdgeStore(LeasedStore):
         loan = self.loan(caller, pools, now)
         if loan is None:
             return None
-        if loan.held is None:
-            return self._insert(caller, loan.pool, loan.number, now, shared=loan.shared)
+        if loan.lease is None:
+            return self._insert(caller, loan.pool, loan.number, now, shared=loan.kind is LoanKind.SHARED)
         self._db.execute(
             "update lease set contact_uri = ?, source_uri = ?, display_name = ? where id = ?",
-            (caller.contact_uri, caller.source_uri, caller.display_name, loan.held.id),
+            (caller.contact_uri, caller.source_uri, caller.display_name, loan.lease.id),
         )
-        self._mark(loan.held.id, now, ended=False)
-        return loan.held
+        self._mark(loan.lease.id, now, ended=False)
+        return loan.lease
 
     def _insert(self, caller: Caller, pool: Pool, number: str, now: Moment, *, shared: bool) -> Lease:
         # What still stands under this caller or number is over, or a resting lease that gives way.

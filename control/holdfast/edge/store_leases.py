@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import takewhile
 
 from holdfast.core import lease as rules
@@ -10,14 +11,23 @@ from holdfast.core.model import Caller, Pool
 from holdfast.edge.store_reads import ProvisionedStore
 
 
+class LoanKind(StrEnum):
+    """How a caller comes to a number, from the best to the worst."""
+
+    HELD = "held"  # they have it already
+    IDLE = "idle"
+    RESTING = "resting"  # its last holder's window is over, the rest after it is not
+    SHARED = "shared"  # others have it, too (N3)
+
+
 @dataclass(frozen=True, slots=True)
 class Loan:
-    """A callback number for a caller. `held`: the lease by which the caller has it already."""
+    """A callback number for a caller. `lease`: by which they have it already."""
 
     number: str
     pool: Pool
-    shared: bool = False
-    held: Lease | None = None
+    kind: LoanKind
+    lease: Lease | None = None
 
 
 class LeasedStore(ProvisionedStore):
@@ -65,17 +75,17 @@ class LeasedStore(ProvisionedStore):
         for pool in pools:
             held = self._held(caller, pool, now)
             if held is not None:
-                return Loan(held.number, pool, held.shared, held)
+                return Loan(held.number, pool, LoanKind.HELD, held)
             number = self._idle_number(pool, node_id, now) if node_id is not None else None
             if number is not None:
-                return Loan(number, pool)
+                return Loan(number, pool, LoanKind.IDLE)
         if node_id is None:
             return None
-        for find in (self._resting_number, self._shared_number):
+        for kind, find in ((LoanKind.RESTING, self._resting_number), (LoanKind.SHARED, self._shared_number)):
             for pool in pools:
                 number = find(pool, node_id, now)
                 if number is not None:
-                    return Loan(number, pool, shared=find == self._shared_number)
+                    return Loan(number, pool, kind)
         return None
 
     def _held(self, caller: Caller, pool: Pool, now: Moment) -> Lease | None:

@@ -120,7 +120,7 @@ def _nobody() -> None:
 
 
 def _to_number(request: Request, number: str, caller_is_behind: Behind | None = None) -> bool:
-    """To whoever here has the number: a user, or a PBX of the tenant that owns it. False: nobody here has it.
+    """To whoever here has the number: a user, or a PBX of the tenant that owns it. False: it is nobody's here.
 
     A PBX is not called by itself: it would send the call here again.
     """
@@ -129,7 +129,10 @@ def _to_number(request: Request, number: str, caller_is_behind: Behind | None = 
         _to_local_user(request, callee, caller_is_behind)
         return True
     owned = store().platform_number(number)
-    return owned is not None and _to_pbx(request, owned.tenant_id, number, caller_is_behind)
+    if owned is not None and not _to_pbx(request, owned.tenant_id, number, caller_is_behind):
+        # not outside, from where it would only come back
+        ksr.reply(480, "Temporarily Unavailable", "Nobody has a telephone for that number here.")
+    return owned is not None
 
 
 def _to_pbx(request: Request, tenant_id: int, number: str, caller_is_behind: Behind | None) -> bool:

@@ -8,24 +8,30 @@ from dataclasses import dataclass
 
 import psycopg
 
-from lab.layout import TENANT, TrunkPlace
+from lab.layout import TENANT, TrunkPlace, User
 from lab.sip_peer import SipPeer
 from lab.sipp import Sipp
 from lab.system import System
 
-SCREENING, CUSTOMER, CARRIER, PBX = "screening", "customer", "carrier", "pbx"
-_ADDRESSES = {SCREENING: "127.0.0.22", CUSTOMER: "127.0.0.23", CARRIER: "127.0.0.24", PBX: "127.0.0.25"}
+SCREENING, CUSTOMER, CARRIER, PBX, OUTSIDE = "screening", "customer", "carrier", "pbx", "outside"
+_ADDRESSES = {
+    SCREENING: "127.0.0.22", CUSTOMER: "127.0.0.23", CARRIER: "127.0.0.24", PBX: "127.0.0.25", OUTSIDE: "127.0.0.26",
+}  # fmt: skip
 _GROUPS = {
     SCREENING: ("--screening",),
     CUSTOMER: ("--emergency", "--tenant", TENANT),
     CARRIER: ("--emergency", "--screening", "--country", "GB"),  # for whoever's number it owns; others' calls never
     PBX: ("--pbx", "--tenant", TENANT),
+    OUTSIDE: ("--ordinary",),
 }
 #: The callback numbers that the customer's carrier brings back.
 CUSTOMER_POOL = "customer-pool"
 CUSTOMER_NUMBERS = ("+12025550160", "+12025550161")
-#: Somebody behind the PBX, and the tenant's number of the PBX itself.
+#: Somebody behind the PBX, who is no user here.
 BEHIND_PBX = "+12025550103"
+#: Another tenant, with a number and a user who has it.
+ELSEWHERE = "Globex"
+CAROL = User("carol", "Carol Poe", "+12025550105", "correct-horse-carol", "127.0.0.14")
 USAGE = "emergency"
 POLICY = "staff"
 #: 1100 Congress Avenue, Austin: the seat of the Texas Legislature.
@@ -38,6 +44,7 @@ _AS_PROVISIONED = (
     "delete from country_rule",
     "delete from dial_rule",
     "delete from policy_mask",
+    "delete from trunk where name = 'pbx-2'",
     "update subscriber set number = '+12025550101' where username = 'alice' and number <> '+12025550101'",
     "delete from platform_number where number not like '+120255501%'",
     """update platform_number set enhanced = false, location_id = null, trunk_group_id = null, outbound_enabled = true
@@ -75,6 +82,10 @@ class Carriers:
         run("pool", "create", CUSTOMER_POOL, *pool, "--target-idle", str(len(CUSTOMER_NUMBERS)))
         run("pool", "add-numbers", CUSTOMER_POOL, *CUSTOMER_NUMBERS)
         run("number", "add", BEHIND_PBX, "--tenant", TENANT)
+        run("tenant", "create", ELSEWHERE, "--country", "US")
+        run("number", "add", CAROL.number, "--tenant", ELSEWHERE)
+        named = ("--display-name", CAROL.display_name, "--number", CAROL.number)
+        run("user", "create", CAROL.name, "--tenant", ELSEWHERE, *named, stdin=f"{CAROL.password}\n")
         run("policy", "create", POLICY, "--tenant", TENANT, "--usage", USAGE)
         run("location", "create", "austin", "--tenant", TENANT, "--country", "US", *_civic(), "--validation",
             "validated", "--latitude", "30.2747", "--longitude", "-97.7404", "--provider-id", "loc-4711")  # fmt: skip

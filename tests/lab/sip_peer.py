@@ -349,15 +349,14 @@ class Call:
         self.request("BYE")
 
     def end(self) -> None:
-        """Send a BYE, if the call is up."""
-        came, went = self.requests("BYE"), any(one.status and one.method == "BYE" for one in self.messages)
+        """Send a BYE if the call is up, and a CANCEL if it still rings."""
+        over = self.requests("BYE") or any(one.status and one.method == "BYE" for one in self.messages)
+        answered = any(one.status >= 200 for one in self.messages)
         with contextlib.suppress(OSError):  # its connection is gone
-            if self._is_up and not came and not went:
+            if self._is_up and not over:
                 self.send("BYE")
-
-    def ended(self) -> SipMessage:
-        """Wait for the other side's BYE."""
-        return self.peer.wait("a BYE", lambda: next(iter(self.requests("BYE")), None))
+            elif not self.incoming and not answered:
+                self._send("CANCEL", [])
 
 
 def _message(lines: list[str], body: str, content_type: str) -> str:

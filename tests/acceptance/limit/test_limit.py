@@ -151,7 +151,7 @@ def test_a9_o6_a_call_that_the_screening_centre_passes_on_is_not_counted_again(w
         screened = alice.sipp("call", "911", duration_ms="4000").start()
         in_progress(system, 1)
         refused_at_once(bob)
-        number = system.lease_of(ALICE)["number"]
+        number = journalled(system, "call_started")["number"]
         passing_on = {"number": "911", "from": f"<sip:{number}@screening.invalid>", "duration_ms": "200"}
         passed_on = system.device("call", passing_on, address=world.places[SCREENING].address).run()
         assert passed_on.ok, passed_on.complaints

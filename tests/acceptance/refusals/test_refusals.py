@@ -92,7 +92,7 @@ def assert_told(refusal: SipMessage, words: str) -> None:
 def test_a_call_that_may_not_go_is_refused_in_words_counted_and_journalled(world: Carriers, case: Refused) -> None:
     provision(world, case.provisioned)
     with device_of(world.system, ALICE) as alice:
-        before = counters(world.system)
+        before, last = counters(world.system), journalled(world.system, "call_started")
         refusal = alice.is_refused(case.dialled, 403, **said(case.signalled))
         assert_told(refusal, case.words)
         counted = counters(world.system) - before
@@ -102,7 +102,7 @@ def test_a_call_that_may_not_go_is_refused_in_words_counted_and_journalled(world
     assert journalled(world.system, "refusal") == {
         "reason": case.reason, "code": 403, "tenant_id": tenant["id"], "kind": case.kind,
     }  # fmt: skip
-    assert not world.system.leases(), "nothing is lent for a call that does not go"
+    assert journalled(world.system, "call_started") == last, "nothing is lent for a call that does not go"
     assert not world.system.edge_rows("select * from emergency_call")
 
 

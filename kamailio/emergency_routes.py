@@ -63,8 +63,7 @@ class Routes:
 
     @guarded(nothing)
     def ksr_reply_media(self, _message: object) -> None:
-        identity.clean_reply()
-        media.answer()
+        media.answer(contact_is_masked=identity.clean_reply())
 
     @guarded(nothing)
     def ksr_branch_media_server(self, _message: object) -> None:

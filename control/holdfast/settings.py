@@ -23,6 +23,8 @@ MOST_OPTIONS_EVERY_S = 60.0
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 #: Lengths of time that may be 0, which stands for never.
 _NEVER_AT_ZERO = {"options_every_s"}
+#: Ports that may be 0, which stands for none.
+_NONE_AT_ZERO = {"tls_port"}
 #: What some texts must look like, and how that is said.
 _TEXTS = {
     "name": (re.compile(r"\S(.*\S)?"), 'a name, such as "edge-1"'),
@@ -79,6 +81,17 @@ class Sip:
     workers: int = 4
     #: where callers are that nobody knows, if neither they nor their address say (ISO 3166-1 alpha-2); empty: refused
     default_country: str = ""
+    #: SIP over TLS; 0: none
+    tls_port: int = 0
+    #: what this node shows, with the certificates between it and a root; and its key. PEM, both
+    tls_certificate: Path | None = None
+    tls_private_key: Path | None = None
+    #: the authorities whose certificates trunks must show, as a PEM bundle; None: no certificate is verified
+    tls_ca_file: Path | None = None
+
+    @property
+    def speaks_tls(self) -> bool:
+        return self.tls_port > 0
 
 
 @dataclass(frozen=True)
@@ -227,6 +240,7 @@ def from_document(document: dict[str, Any], path: Path) -> Settings:
     settings = Settings(path=path, **parts)
     _check_order(path, settings.media, "media", "rtp_first_port", "rtp_last_port")
     _check_order(path, settings.agent, "agent", "retry_first_s", "retry_last_s")
+    _check_tls(path, settings.sip)
     if settings.agent.options_every_s > MOST_OPTIONS_EVERY_S:
         raise SettingsError(
             f"{path}: agent.options_every_s is more than {MOST_OPTIONS_EVERY_S:g}: results would be too old to count",
@@ -238,6 +252,16 @@ def from_document(document: dict[str, Any], path: Path) -> Settings:
 def _check_order(path: Path, part: object, table: str, first: str, last: str) -> None:
     if getattr(part, first) > getattr(part, last):
         raise SettingsError(f"{path}: {table}.{first} is more than {last}", mend=f"make {last} at least {first}")
+
+
+def _check_tls(path: Path, sip: Sip) -> None:
+    missing = [name for name in ("tls_certificate", "tls_private_key") if getattr(sip, name) is None]
+    if sip.speaks_tls and missing:
+        raise SettingsError(
+            f"{path}: sip.tls_port is set, and sip.{missing[0]} is not", mend=f"name the PEM file in {missing[0]}"
+        )
+    if sip.speaks_tls and sip.tls_port == sip.port:
+        raise SettingsError(f"{path}: sip.tls_port is sip.port, where TCP listens", mend="use another, such as 5061")
 
 
 def _table(path: Path, table: str, kind: Any, values: Any) -> Any:
@@ -253,28 +277,44 @@ def _table(path: Path, table: str, kind: Any, values: Any) -> Any:
 
 
 def _value(where: str, key: str, kind: Any, value: object) -> object:
-    if kind is Path and isinstance(value, str) and value:
-        if not Path(value).is_absolute():
-            raise SettingsError(f"{where}: {value!r} is not an absolute path", mend="begin it with /")
-        return Path(value)
+    if kind in (Path, Path | None) and isinstance(value, str) and (value or kind != Path):
+        return _path(where, value)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not (0 < value < math.inf or (value == 0 and key in _NEVER_AT_ZERO)):
             mend = "use a positive number of seconds" + (", or 0 for never" if key in _NEVER_AT_ZERO else "")
             raise SettingsError(f"{where}: {value} is no length of time", mend=mend)
         return float(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
-        if key.endswith("port") and not 0 < value < 65536:
-            raise SettingsError(f"{where}: {value} is not a port", mend="use 1 to 65535")
-        if value < 1:
-            raise SettingsError(f"{where}: {value} is less than 1", mend="use a positive whole number")
-        return value
+        return _whole_number(where, key, value)
     if kind is str and isinstance(value, str) and value.isprintable() and not set(value) & set("\"'\\"):
         if key == "address":
             _check_address(where, value)
         if key in _TEXTS and not _TEXTS[key][0].fullmatch(value):
             raise SettingsError(f"{where}: {value!r} cannot be used", mend=f"give {_TEXTS[key][1]}")
         return value
-    raise SettingsError(f"{where}: {value!r} is not a usable {kind.__name__}", mend="see docs/settings.md")
+    raise SettingsError(f"{where}: {value!r} is not a usable {_called(kind)}", mend="see docs/settings.md")
+
+
+def _path(where: str, value: str) -> Path | None:
+    """An absolute path; "" for none, where there need be none."""
+    if value and not Path(value).is_absolute():
+        raise SettingsError(f"{where}: {value!r} is not an absolute path", mend="begin it with /")
+    return Path(value) if value else None
+
+
+def _whole_number(where: str, key: str, value: int) -> int:
+    if value == 0 and key in _NONE_AT_ZERO:
+        return value
+    if key.endswith("port") and not 0 < value < 65536:
+        mend = "use 1 to 65535" + (", or 0 for none" if key in _NONE_AT_ZERO else "")
+        raise SettingsError(f"{where}: {value} is not a port", mend=mend)
+    if value < 1:
+        raise SettingsError(f"{where}: {value} is less than 1", mend="use a positive whole number")
+    return value
+
+
+def _called(kind: Any) -> str:
+    return "Path" if kind == Path | None else str(kind.__name__)
 
 
 def _check_address(where: str, value: str) -> None:

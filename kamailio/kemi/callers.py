@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from holdfast.core import callers, headers, numbers
 from holdfast.core.callers import Behind, Sender
+from holdfast.core.certificate import host_names
 from holdfast.core.country import DEFAULT_COUNTRY
 from holdfast.core.headers import SipUri
 from holdfast.core.lease import Lease
@@ -54,7 +55,7 @@ def _shows_certificate(request: Request, trunk: Trunk) -> bool:
     """Where a certificate is asked of a trunk, its address alone is not believed."""
     if trunk.certificate_name is None:
         return True
-    return request.transport.lower() == "tls" and ksr.certificate_names(trunk.certificate_name)
+    return request.over_tls and trunk.certificate_name.lower() in host_names(message.verified_certificate())
 
 
 def strip_what_only_we_may_say(source: Origin) -> None:

@@ -16,6 +16,7 @@ def route(request: Request, source: Origin) -> None:
         ksr.reply(481, "Call Does Not Exist")
         return
     ksr.follow_contact_alias()
+    hidden = False
     if mark:
         # Tracking tells the end of what it follows, tags and all; this is for calls that outlived a restart.
         if request.method == "BYE" and not ksr.dialog_is_followed():
@@ -30,9 +31,10 @@ def route(request: Request, source: Origin) -> None:
             called_as = "" if mark.is_callback else ksr.read("$hdr(To)")
             identity.mask_replies(mark.callback_number, called_as=called_as)
         elif not source.media_server:
+            hidden = True
             identity.hide(request, mark.callback_number)
             location.take_out_of(request)
-    media.follow(request)
+    media.follow(request, contact_is_masked=hidden)
     if not ksr.relay() and request.method != "ACK":
         ksr.reply(503, "Not Reachable")
 

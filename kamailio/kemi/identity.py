@@ -60,7 +60,8 @@ def mask_replies(callback_number: str, *, called_as: str = "") -> None:
     ksr.on_reply("ksr_reply_media")
 
 
-def clean_reply() -> None:
+def clean_reply() -> bool:
+    """In the reply route. False: there was nothing to hide."""
     number = ksr.recall("masked")
     if number:
         hide(message.request(), number)
@@ -68,3 +69,4 @@ def clean_reply() -> None:
     if called_as:
         ksr.remove_header("To")
         ksr.add_header("To", called_as)
+    return bool(number)

@@ -55,11 +55,6 @@ def to_this_port(port: str) -> bool:
     return read("$Rp") == port
 
 
-def certificate_names(name: str) -> bool:
-    """Whether the peer of this TLS connection showed a verified certificate for this name."""
-    return read("$tls_peer_verified") == "1" and name in (read("$tls_peer_subject_cn"), read("$tls_peer_san_hostname"))
-
-
 def is_us(uri: str) -> bool:
     """Whether a request to this URI would come here."""
     return bool(KSR.is_myself(uri))
@@ -344,6 +339,11 @@ def mark_nat_call() -> None:
 
 def nat_involved() -> bool:
     return bool(KSR.isflagset(_FLAG_NAT) or KSR.isbflagset(_BRANCH_FLAG_NAT))
+
+
+def keep_connection() -> None:
+    """What is sent to the address and port that the sender's Via names goes over this connection while it lasts."""
+    KSR.add_tcp_alias_via()
 
 
 def fix_contact() -> None:

@@ -6,12 +6,16 @@ from kemi.context import config
 from kemi.message import Request
 
 
-def note_nat(request: Request) -> None:
-    """Remember that this call's sender is behind NAT, and have what is sent to it come back the way it came."""
+def note_nat(request: Request, *, contact_is_masked: bool = False) -> None:
+    """Remember that this call's sender is behind NAT, and have what is sent to it come back the way it came.
+
+    A Contact that was masked says so already: where it was, nothing may be put in its place.
+    """
     if request.method in ("INVITE", "UPDATE") and ksr.behind_nat():
         ksr.mark_nat_call()
-        ksr.fix_contact()
-        ksr.apply_changes()
+        if not contact_is_masked:
+            ksr.fix_contact()
+            ksr.apply_changes()
 
 
 def repair_contact(request: Request) -> None:
@@ -32,17 +36,18 @@ def offer() -> None:
         ksr.relay_media(has_rtpengine=config().has_rtpengine)
 
 
-def answer() -> None:
+def answer(*, contact_is_masked: bool = False) -> None:
     """A reply on its way back: the answer to an offer that was relayed, and the callee's Contact behind its NAT."""
     if ksr.nat_involved():
         ksr.relay_media(has_rtpengine=config().has_rtpengine)
-        ksr.fix_contact()
+        if not contact_is_masked:
+            ksr.fix_contact()
 
 
-def follow(request: Request) -> None:
+def follow(request: Request, *, contact_is_masked: bool = False) -> None:
     """A later request of a call: a new offer, or the end of what is relayed (unknown calls are ignored there)."""
     if request.method in ("INVITE", "UPDATE"):
-        note_nat(request)
+        note_nat(request, contact_is_masked=contact_is_masked)
         offer()
     elif request.method == "BYE":
         ksr.relay_media(has_rtpengine=config().has_rtpengine)

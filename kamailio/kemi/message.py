@@ -31,6 +31,10 @@ class Request:
         return headers.source_uri(self.address, self.port, self.transport)
 
     @property
+    def over_tls(self) -> bool:
+        return self.transport.lower() == "tls"
+
+    @property
     def source_key(self) -> str:
         return f"{self.transport}:{self.address}:{self.port}"
 
@@ -67,6 +71,11 @@ def _contact_uri() -> str:
 def asserted_user() -> str:
     """The user part of the P-Asserted-Identity, for those who may assert one; else ""."""
     return ksr.read("$(ai{uri.user})") if ksr.has_header("P-Asserted-Identity") else ""
+
+
+def verified_certificate() -> str:
+    """What the peer showed, in PEM; "" if it is not verified. Asked over TLS alone, where the tls module is loaded."""
+    return ksr.read("$tls_peer_raw_cert") if ksr.read("$tls_peer_verified") == "1" else ""
 
 
 def content_type() -> str:

@@ -25,6 +25,8 @@ def register(request: Request) -> None:
         return
     if ksr.behind_nat():
         ksr.mark_nat_registration()
+    elif request.over_tls:  # a phone shows no certificate that we could verify: it cannot be connected to
+        ksr.keep_connection()
     ksr.drop_credentials()
     callers.remember_device(request, subscriber.username, min(_expires_s(), 3600))
     ksr.save_contact()

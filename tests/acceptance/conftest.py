@@ -28,7 +28,7 @@ def system(whole_system: System) -> Iterator[System]:
 
 @pytest.fixture(scope="session")
 def whole_world() -> Iterator[Carriers]:
-    with System() as system:
+    with System(tls=True) as system:
         yield Carriers.provision(system)
 
 

@@ -44,7 +44,7 @@ _AS_PROVISIONED = (
     "delete from country_rule",
     "delete from dial_rule",
     "delete from policy_mask",
-    "delete from trunk where name = 'pbx-2'",
+    "delete from trunk where name in ('pbx-2', 'pbx-tls', 'screening-tls')",
     "update subscriber set number = '+12025550101' where username = 'alice' and number <> '+12025550101'",
     "delete from platform_number where number not like '+120255501%'",
     """update platform_number set enhanced = false, location_id = null, trunk_group_id = null, outbound_enabled = true

@@ -3,8 +3,8 @@
 # that come with a daemon are installed with its start denied, and what runs already is left alone.
 set -eu
 
-PACKAGES="kamailio kamailio-python3-modules kamailio-utils-modules kamailio-extra-modules kamailio-presence-modules
-    postgresql-15 rtpengine-daemon baresip-core sip-tester prometheus sox
+PACKAGES="kamailio kamailio-python3-modules kamailio-tls-modules kamailio-utils-modules kamailio-extra-modules
+    kamailio-presence-modules postgresql-15 rtpengine-daemon baresip-core sip-tester prometheus sox
     asterisk-core-sounds-en-wav python3-venv python3-dev gcc libc6-dev"
 
 . /etc/os-release

@@ -143,8 +143,10 @@ class Layout:
         for purpose, address, port in self.places():
             require_free(purpose, address, port, other if (address, port) in chosen else stop)
 
-    def settings(self, folder: Path, dsn: str, prompts: Path, *, rtpengine: str, hep_collector: str) -> str:
-        """The settings file, in TOML (docs/settings.md)."""
+    def settings(
+        self, folder: Path, dsn: str, prompts: Path, *, rtpengine: str, hep_collector: str, tls: str = ""
+    ) -> str:
+        """The settings file, in TOML (docs/settings.md). `tls`: what [sip] says of it."""
         fallback = f"sip:{self.trunks[0].address}:{self.trunks[0].port}"
         return f"""[node]
 name = "{NODE}"
@@ -160,6 +162,7 @@ address = "{self.sip_address}"
 port = {self.sip_port}
 workers = 2
 default_country = "US"
+{tls}
 
 [kamailio]
 http_port = {self.http_port}

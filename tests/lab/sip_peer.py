@@ -14,9 +14,11 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from lab.errors import LabError
+from lab.layout import DOMAIN
 from lab.sip_messages import SipMessage, SipParseError, declared_length, parse
 from lab.waiting import wait_until
 
@@ -34,7 +36,7 @@ class Link:
 
 
 class SipPeer:
-    """Listens at an address and port of its own. `tls`: an SSLContext for each side of a connection, over TLS alone."""
+    """Listens at an address and port of its own. `accepts`, `connects`: what it shows, and whom it trusts, over TLS."""
 
     def __init__(
         self,
@@ -92,10 +94,10 @@ class SipPeer:
     def link_to(self, address: str, port: int) -> Link:
         """A way to send: a new connection, or none at all over UDP. OSError (ssl.SSLError) where it is refused."""
         if self.transport == "udp":
-            return Link(lambda data: self._socket.sendto(data, (address, port)))
+            return Link(partial(self._send_to, (address, port)))
         connection = socket.create_connection((address, port), timeout=5, source_address=(self.address, 0))
         if self._connects is not None:
-            connection = self._connects.wrap_socket(connection, server_hostname=address)
+            connection = self._connects.wrap_socket(connection, server_hostname=DOMAIN)
         connection.settimeout(None)
         return self._linked(connection)
 
@@ -145,7 +147,11 @@ class SipPeer:
                 data, source = self._socket.recvfrom(65535)
             except OSError:
                 return
-            self._take(data, Link(lambda answer, source=source: self._socket.sendto(answer, source)))  # type: ignore[misc]
+            self._take(data, Link(partial(self._send_to, source)))
+
+    def _send_to(self, target: tuple[str, int], data: bytes) -> None:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            self._socket.sendto(data, target)
 
     def _accept(self) -> None:
         while not self._closing:
@@ -170,7 +176,11 @@ class SipPeer:
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
 
-        link = Link(connection.sendall, close)
+        def send(data: bytes) -> None:
+            with contextlib.suppress(OSError):  # closed meanwhile
+                connection.sendall(data)
+
+        link = Link(send, close)
         self._links.append(link)
         self._run(self._stream, connection, link)
         return link
@@ -352,11 +362,10 @@ class Call:
         """Send a BYE if the call is up, and a CANCEL if it still rings."""
         over = self.requests("BYE") or any(one.status and one.method == "BYE" for one in self.messages)
         answered = any(one.status >= 200 for one in self.messages)
-        with contextlib.suppress(OSError):  # its connection is gone
-            if self._is_up and not over:
-                self.send("BYE")
-            elif not self.incoming and not answered:
-                self._send("CANCEL", [])
+        if self._is_up and not over:
+            self.send("BYE")
+        elif not self.incoming and not answered:
+            self._send("CANCEL", [])
 
 
 def _message(lines: list[str], body: str, content_type: str) -> str:

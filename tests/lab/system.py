@@ -21,6 +21,7 @@ import psycopg
 
 from holdfast import settings as node_settings
 from lab import provisioning, services
+from lab.certificates import Authority
 from lab.command import Command
 from lab.ladder import Parts
 from lab.layout import DEVICE_ADDRESS, DOMAIN, PSAP_NUMBER, Layout, User
@@ -38,13 +39,14 @@ Say = Callable[[str], None]
 
 
 class System:
-    """A running node. `rtpengine` runs one; `say` hears of each step."""
+    """A running node. `rtpengine` runs one; `tls` has Kamailio speak TLS, too; `say` hears of each step."""
 
     def __init__(
         self,
         *,
         layout: Layout | None = None,
         rtpengine: bool = False,
+        tls: bool = False,
         say: Say = lambda _: None,
     ) -> None:
         services.require_programs()
@@ -62,6 +64,9 @@ class System:
         self.phones: list[Phone] = []
         self.devices: list[Sipp] = []
         self.peers: list[SipPeer] = []
+        self.tls_port = self.ports.one() if tls else 0
+        #: whom Kamailio trusts, and who signed its own certificate; there is none without TLS
+        self.authority = Authority.create(self.folder / "tls", "lab-ca") if tls else None
         (self.folder / "state").mkdir()
         (self.folder / "run").mkdir()
         settings_file = self.folder / "holdfast.toml"
@@ -177,9 +182,8 @@ class System:
 
     def phone(self, user: User, *, transport: str = "udp", name: str = "") -> Phone:
         """A new phone of this user, registered. Two phones of one user need two names and the same address."""
-        account = Account(
-            user.name, DOMAIN, self.layout.proxy, user.password, display_name=user.display_name, transport=transport
-        )
+        proxy = f"sip:{self.layout.sip_address}:{self.tls_port}" if transport == "tls" else self.layout.proxy
+        account = Account(user.name, DOMAIN, proxy, user.password, display_name=user.display_name, transport=transport)
         return self._start_phone(name or user.name, user.address, account).registered()
 
     def psap(self, trunk: int = 0, *, auto_answer: bool = True) -> Phone:
@@ -221,7 +225,7 @@ class System:
         """A SIPp at an address of its own that waits to be called there; `start()` it."""
         return self._new_sipp(scenario, Place(address, port, media_port=self.ports.block(4)[0]), values, None)
 
-    def peer(self, address: str, port: int = 0, transport: str = "udp", **tls: ssl.SSLContext) -> SipPeer:
+    def peer(self, address: str, port: int = 0, transport: str = "udp", **tls: ssl.SSLContext | None) -> SipPeer:
         """A SIP element of the test's own (lab.sip_peer), listening."""
         peer = SipPeer(address, port or self.ports.one(address), transport=transport, **tls)
         self.peers.append(peer)
@@ -229,7 +233,8 @@ class System:
 
     def kamailio_link(self, peer: SipPeer) -> Link:
         """A peer's way to Kamailio."""
-        return peer.link_to(self.layout.sip_address, self.layout.sip_port)
+        port = self.tls_port if peer.transport == "tls" else self.layout.sip_port
+        return peer.link_to(self.layout.sip_address, port)
 
     # what it holds ------------------------------------------------------------------------------------------------
 
@@ -313,7 +318,18 @@ class System:
         engine = f"udp:127.0.0.1:{self._rtpengine_port}" if self._rtpengine_port else ""
         dsn = f"host={self.postgres.folder} dbname=holdfast"
         collector = f"{self.collector.address}:{self.collector.port}"
-        return self.layout.settings(self.folder, dsn, prompts, rtpengine=engine, hep_collector=collector)
+        return self.layout.settings(
+            self.folder, dsn, prompts, rtpengine=engine, hep_collector=collector, tls=self._tls_settings()
+        )
+
+    def _tls_settings(self) -> str:
+        if self.authority is None:
+            return ""
+        shown = self.authority.sign(DOMAIN, DOMAIN)
+        return "\n".join([
+            f"tls_port = {self.tls_port}", f'tls_certificate = "{shown.file}"', f'tls_private_key = "{shown.key}"',
+            f'tls_ca_file = "{self.authority.own.file}"',
+        ])  # fmt: skip
 
     def _launch(self, name: str, service: Service) -> Service:
         self._say(service.daemon.name)

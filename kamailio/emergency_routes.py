@@ -71,6 +71,7 @@ class Routes:
 
     @guarded(nothing)
     def ksr_branch_trunk(self, _message: object) -> None:
+        trunks.renumber()
         location.tell()
 
     @guarded(nothing)

@@ -62,6 +62,8 @@ def strip_what_only_we_may_say(source: Origin) -> None:
     """Private headers and the callback mark count only from where they may come (N9, RFC 7090 §5)."""
     if not source.media_server and message.mentions("x-holdfast"):
         ksr.remove_headers_like(media_server.PRIVATE_HEADERS)
+    if message.mentions("p-k-cseq-"):
+        ksr.remove_headers_like("^P-K-CSeq-")  # Kamailio's own (kemi/trunks.py)
     if not source.is_carrier:
         ksr.remove_header("Priority")
 

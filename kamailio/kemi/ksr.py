@@ -176,8 +176,8 @@ def replace_from(uri: str) -> None:
 # Variables that live as long as the transaction, and tables that all processes share ----------------------------------
 
 
-def remember(name: str, value: str) -> None:
-    KSR.pv.sets(f"$avp({name})", value)
+def remember(name: str, value: str, *, kind: str = "avp") -> None:
+    KSR.pv.sets(f"${kind}({name})", value)
 
 
 def recall(name: str) -> str:

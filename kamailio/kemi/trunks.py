@@ -23,6 +23,8 @@ UDP_HOLDS_OCTETS = 1_300
 ADDED_OCTETS = 500
 #: A trunk that takes TCP says 100 within two round trips; this lets one packet be lost.
 TCP_ANSWERS_WITHIN_MS = 1_500
+#: By this Kamailio's dialog tracking knows what to make of a CSeq; it does not leave. Only we may write it.
+CSEQ_HEADER = "P-K-CSeq-Auth"
 _UDP, _TCP = ";transport=udp", ";transport=tcp"
 
 
@@ -44,6 +46,8 @@ class Attempt:
     udp_next_hop: str = ""
     #: it has been tried over TCP
     stays_udp: bool = False
+    #: it has been tried with its location
+    is_again: bool = False
 
     @classmethod
     def of_hop(cls, hop: Hop) -> Self:
@@ -55,7 +59,9 @@ class Attempt:
         )  # fmt: skip
 
     def without_location(self) -> Self:
-        return dataclasses.replace(self, location_method=LocationMethod.NONE.value, takes_references=False)
+        return dataclasses.replace(
+            self, location_method=LocationMethod.NONE.value, takes_references=False, is_again=True
+        )
 
     def over_udp(self) -> Self:
         """The same, now that TCP has failed."""
@@ -125,6 +131,21 @@ def try_next() -> bool:
             alarm("trunk_unreachable", f"trunk {attempt.next_hop} cannot be sent to")
             remaining = remaining[1:]
     return False
+
+
+def renumber() -> None:
+    """In the branch route: what a trunk gets once more, changed, is another request, and has the next CSeq (RFC 3261
+    §8.1.3.5). With the same one it would be taken for a copy that came by another way: 482 (§8.2.2.2).
+
+    Kamailio's dialog tracking writes it and has the call's later requests follow, as it does for credentials.
+    """
+    attempt = current()
+    if attempt is None or not (attempt.is_again or ksr.recall("renumbered")):
+        return
+    ksr.remember("cseq_diff", str(int(attempt.is_again)), kind="dlg_var")
+    if attempt.is_again:
+        ksr.remember("renumbered", "1")
+        ksr.add_header(CSEQ_HEADER, str(int(ksr.read("$cs") or 0) + 1))
 
 
 def failed() -> None:

@@ -52,7 +52,8 @@ _AS_PROVISIONED = (
     """update subscriber set confirmed_location_id = null, policy_id = null, country = null, common_area = false,
               pbx = false where num_nonnulls(confirmed_location_id, policy_id, country) > 0 or common_area or pbx""",
     """update trunk_group set location_method = default, psap_method = default, psap_uri = null,
-              final_codes = default, answers_within_ms = default, rings_within_ms = default""",
+              final_codes = default, answers_within_ms = default, rings_within_ms = default,
+              location_refused_codes = default, location_id_header = default""",
     "update trunk_group set country = null where country = 'US'",
     "update trunk_group set screening = false where screening and name = 'customer'",
     """update trunk set enabled = true, weight = 1, priority = case name when 'psap-2' then 2 else 1 end

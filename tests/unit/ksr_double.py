@@ -172,6 +172,9 @@ class Ksr:
         if name == "$rU":
             self._uri = f"sip:{value}@{self._uri.partition('@')[2]}"
             return True
+        if name == "$dlg_var(cseq_diff)":
+            self.kamailio.avps["dlg_var:cseq_diff"] = value
+            return True
         if not re.fullmatch(r"\$avp\(\w+\)", name):
             raise NotInKemi(f"KSR.pv.sets({name!r}) is no variable that lives as long as the transaction")
         self.kamailio.avps[name[5:-1]] = value

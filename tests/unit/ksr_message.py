@@ -31,7 +31,7 @@ class Message:
         return {
             "$rm": self.method.encode(), "$ru": self.uri, "$rU": user if at else None, "$ci": self.call_id,
             "$fU": self.from_user, "$fn": self.from_name, "$tU": self.to_user, "$si": self.address.encode(),
-            "$sp": str(self.port).encode(), "$proto": self.transport.encode(), "$au": self.digest_user,
+            "$sp": str(self.port).encode(), "$proto": self.transport.encode(), "$cs": b"1", "$au": self.digest_user,
             "$(rU{s.select,0,;})": user.partition(b";")[0] if at else None,
             "$(ci{s.md5})": hashlib.md5(self.call_id).hexdigest().encode(), "$(dlg(callid){s.md5})": None,
             "$(ai{uri.user})": self.asserted_user,

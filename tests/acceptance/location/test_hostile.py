@@ -94,6 +94,8 @@ def test_a8_the_call_is_screened_and_its_offer_arrives(by_value: Carriers, alice
         "Geolocation : <https://lis.example.net/alice>",
         "Geolocation-Error: 100 ;code=\"alice\"",
         "X-Location-ID: alice",
+        "P-K-CSeq-Auth: 4000000",
+        "p-k-cseq-refresh : 4000000",
     ],
 )  # fmt: skip
 def test_a_hostile_header_costs_the_call_nothing(by_value: Carriers, alice: Device, header: str) -> None:
@@ -102,6 +104,8 @@ def test_a_hostile_header_costs_the_call_nothing(by_value: Carriers, alice: Devi
     [invite] = screening.wait().received("INVITE")
     assert_plain(invite)
     assert not invite.all("Geolocation-Error")
+    assert invite.one("CSeq") == "1 INVITE"
+    assert b"4000000" not in invite.raw
     assert b"alice" not in invite.raw.lower()
 
 

@@ -215,8 +215,8 @@ def _ways_through(behind: Behind, lease: Lease) -> list[Way]:
 
 
 def _try_in_turn(ways: list[Way]) -> None:
+    ksr.remember("ways", json.dumps(ways))
     if ways:
-        ksr.remember("ways", json.dumps(ways))
         ksr.on_failure("ksr_failure_pbx")
 
 

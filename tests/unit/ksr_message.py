@@ -34,7 +34,7 @@ class Message:
             "$sp": str(self.port).encode(), "$proto": self.transport.encode(), "$cs": b"1", "$au": self.digest_user,
             "$(rU{s.select,0,;})": user.partition(b";")[0] if at else None,
             "$(ci{s.md5})": hashlib.md5(self.call_id).hexdigest().encode(), "$(dlg(callid){s.md5})": None,
-            "$(ai{uri.user})": self.asserted_user,
+            "$fu": b"sip:" + self.from_user + b"@example.org", "$(ai{uri.user})": self.asserted_user,
             "$(hdr(Refer-To){nameaddr.uri})": None, "$(ct{nameaddr.uri})": self.contact,
             "$(ct{param.value,expires})": None, "$dlg(callid)": None,
             **self.pseudo_variables,

@@ -61,6 +61,16 @@ def _without_outbound(edge: Edge) -> None:
     edge.change("update subscriber set outbound_enabled = 0")
 
 
+def _by_value(edge: Edge) -> None:
+    edge.registers(1)
+    edge.change("update trunk_group set location_method = 'value'")
+
+
+def _told(edge: Edge) -> None:
+    _by_value(edge)
+    edge.call(SAYS_WHERE)
+
+
 def _gone(edge: Edge) -> None:
     edge.call(Message(method="OPTIONS", uri=b"sip:example.org"))
     edge.store_is_gone()
@@ -69,6 +79,19 @@ def _gone(edge: Edge) -> None:
 ROUTE = ("Route", b"<sip:198.51.100.1;lr;hf=+12025550101>")
 CALLBACK_ROUTE = ("Route", b"<sip:198.51.100.1;lr;hc=+12025550101>")
 CREDENTIALS = {"auth.pv_auth_check": 1}
+_DOCUMENT = (
+    b'<presence xmlns="urn:ietf:params:xml:ns:pidf" xmlns:gp="urn:ietf:params:xml:ns:pidf:geopriv10" entity="pres:a@b">'
+    b'<tuple id="a"><status><gp:geopriv><gp:location-info><c:civicAddress'
+    b' xmlns:c="urn:ietf:params:xml:ns:pidf:geopriv10:civicAddr"><c:country>US</c:country><c:A1>TX</c:A1>'
+    b"</c:civicAddress></gp:location-info><gp:usage-rules/><gp:method>DHCP</gp:method></gp:geopriv></status></tuple>"
+    b"</presence>"
+)
+SAYS_WHERE = invite(
+    content_type=b"multipart/mixed;boundary=b",
+    body=b"--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--b\r\nContent-Type: application/pidf+xml\r\n\r\n"
+    + _DOCUMENT + b"\r\n--b--\r\n",
+    headers=[("Geolocation", b"<https://lis.example.net/7f3a>")],
+)  # fmt: skip
 BY_USER_1: dict[str, Any] = {"digest_user": b"user1"}
 BEHIND_NAT = {"nathelper.nat_uac_test": 1, "isflagset": True}
 
@@ -81,6 +104,12 @@ SCENES = (
     Scene("a call for help behind NAT", invite(transport="tcp"), answers=BEHIND_NAT, calls_for_help=True),
     Scene("the first trunk cannot be sent to", invite(), answers={"tm.t_relay": [-1, 1]}, calls_for_help=True),
     Scene("no trunk can be sent to", invite(), answers={"tm.t_relay": [-1, -1]}),
+    Scene("a call for help that says where it is", SAYS_WHERE, _by_value, calls_for_help=True),
+    Scene("its location is refused", SAYS_WHERE, _told, {"tm.t_get_status_code": 415, "tm.t_branch_replied": 1},
+          "ksr_failure_trunk", calls_for_help=True),
+    Scene("it cannot be sent over TCP", SAYS_WHERE, _by_value, {"tm.t_relay": [-1, 1]}, calls_for_help=True),
+    Scene("nobody hears it over TCP", SAYS_WHERE, _told, callback="ksr_failure_trunk", calls_for_help=True),
+    Scene("a branch to a trunk that is told where", SAYS_WHERE, _told, callback="ksr_branch_trunk", silent=True),
     Scene("no outbound permission", invite(), _without_outbound),
     Scene("a call for help without the store", invite(), _gone, calls_for_help=True),
     Scene("933", invite("933"), lambda edge: edge.registers(1)),

@@ -1,6 +1,7 @@
 """Certificates for a lab, made by openssl: an authority, what it vouches for, and what it does not."""
 
 import secrets
+import shutil
 import ssl
 import subprocess
 from dataclasses import dataclass
@@ -63,6 +64,9 @@ def connecting(authority: Authority, shown: Certificate | None = None) -> ssl.SS
 
 
 def _openssl(*arguments: str | Path) -> None:
-    result = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=30)
+    program = shutil.which("openssl")
+    if program is None:
+        raise LabError("openssl is not installed", mend="apt-get install openssl")
+    result = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=30)
     if result.returncode:
         raise LabError(f"openssl {arguments[0]} failed: {result.stderr.strip()}")

@@ -5,7 +5,7 @@ set -eu
 
 PACKAGES="kamailio kamailio-python3-modules kamailio-tls-modules kamailio-utils-modules kamailio-extra-modules
     kamailio-presence-modules postgresql-15 rtpengine-daemon baresip-core sip-tester prometheus sox
-    asterisk-core-sounds-en-wav python3-venv python3-dev gcc libc6-dev"
+    asterisk-core-sounds-en-wav openssl python3-venv python3-dev gcc libc6-dev"
 
 . /etc/os-release
 [ "${ID:-}" = debian ] && [ "${VERSION_ID:-}" = 12 ] ||

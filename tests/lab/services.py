@@ -68,6 +68,8 @@ def require_programs() -> None:
 
 def kamailio(settings: Settings, folder: Path) -> Service:
     """Kamailio with our routing; its children end with it."""
+    if settings.sip.speaks_tls and not list(Path("/usr/lib").glob("*/kamailio/modules/tls.so")):
+        raise LabError("Kamailio's tls module is not installed", mend=f"{_APT} kamailio-tls-modules")
     file = folder / "kamailio.cfg"
     render.kamailio(settings, file)
     argv = render.kamailio_argv(settings, Path(program("kamailio", "kamailio kamailio-python3-modules")), file)

@@ -5,34 +5,23 @@ or what `replies` says. The test makes calls, sends requests within them, and lo
 since nothing is lost on loopback.
 """
 
-import contextlib
 import hashlib
 import re
 import secrets
-import socket
 import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 
 from lab.errors import LabError
-from lab.layout import DOMAIN
-from lab.sip_messages import SipMessage, SipParseError, declared_length, parse
+from lab.sip_links import Link, Links
+from lab.sip_messages import SipMessage, SipParseError, parse
 from lab.waiting import wait_until
 
 _T = TypeVar("_T")
 _TAG = ";tag="
 _SDP = "application/sdp"
-
-
-class Link:
-    """Where a message came from, and answers go: a datagram's sender, or a connection."""
-
-    def __init__(self, send: Callable[[bytes], object], close: Callable[[], None] = lambda: None) -> None:
-        self.send = send
-        self.close = close
 
 
 class SipPeer:
@@ -54,17 +43,9 @@ class SipPeer:
         self.replies: dict[str, int] = {"REFER": 202}
         self.received: list[SipMessage] = []
         self.calls: list[Call] = []
-        self._accepts, self._connects = accepts, connects
-        self._links: list[Link] = []
         self._lock = threading.Lock()
         self._closing = False
-        kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
-        self._socket = socket.socket(socket.AF_INET, kind)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((address, port))
-        if kind == socket.SOCK_STREAM:
-            self._socket.listen()
-        self._listener = self._run(self._datagrams if transport == "udp" else self._accept)
+        self._links = Links(address, port, transport, self._take, accepts=accepts, connects=connects)
 
     def __enter__(self) -> "SipPeer":
         return self
@@ -77,13 +58,8 @@ class SipPeer:
         if not self._closing:
             for call in self.calls:
                 call.end()
-        self._closing = True
-        for link in self._links:
-            link.close()
-        with contextlib.suppress(OSError):  # it wakes the thread all the same
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._listener.join(5)
-        self._socket.close()
+            self._closing = True
+            self._links.close()
 
     @property
     def contact(self) -> str:
@@ -93,13 +69,7 @@ class SipPeer:
 
     def link_to(self, address: str, port: int) -> Link:
         """A way to send: a new connection, or none at all over UDP. OSError (ssl.SSLError) where it is refused."""
-        if self.transport == "udp":
-            return Link(partial(self._send_to, (address, port)))
-        connection = socket.create_connection((address, port), timeout=5, source_address=(self.address, 0))
-        if self._connects is not None:
-            connection = self._connects.wrap_socket(connection, server_hostname=DOMAIN)
-        connection.settimeout(None)
-        return self._linked(connection)
+        return self._links.link_to(address, port)
 
     def call(self, link: Link, uri: str, *, from_: str, to: str = "", headers: str = "", body: str = "") -> "Call":
         """Send an INVITE. `from_` and `to` as they stand in the header; `headers`: more lines, with a body's type."""
@@ -135,73 +105,6 @@ class SipPeer:
         return wait_until(what, condition, within_s=within_s, why=seen)
 
     # inside -------------------------------------------------------------------------------------------------------
-
-    def _run(self, target: Callable[..., None], *arguments: object) -> threading.Thread:
-        thread = threading.Thread(target=target, args=arguments, daemon=True)
-        thread.start()
-        return thread
-
-    def _datagrams(self) -> None:
-        while not self._closing:
-            try:
-                data, source = self._socket.recvfrom(65535)
-            except OSError:
-                return
-            self._take(data, Link(partial(self._send_to, source)))
-
-    def _send_to(self, target: tuple[str, int], data: bytes) -> None:
-        with contextlib.suppress(OSError):  # closed meanwhile
-            self._socket.sendto(data, target)
-
-    def _accept(self) -> None:
-        while not self._closing:
-            try:
-                connection, _ = self._socket.accept()
-                self._run(self._greet, connection)
-            except OSError:
-                return
-
-    def _greet(self, connection: socket.socket) -> None:
-        if self._accepts is not None:
-            try:
-                connection = self._accepts.wrap_socket(connection, server_side=True)
-            except OSError:  # whoever it was does not want us
-                connection.close()
-                return
-        self._linked(connection)
-
-    def _linked(self, connection: socket.socket) -> Link:
-        def close() -> None:
-            with contextlib.suppress(OSError):  # closed by the other side
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-
-        def send(data: bytes) -> None:
-            with contextlib.suppress(OSError):  # closed meanwhile
-                connection.sendall(data)
-
-        link = Link(send, close)
-        self._links.append(link)
-        self._run(self._stream, connection, link)
-        return link
-
-    def _stream(self, connection: socket.socket, link: Link) -> None:
-        data = b""
-        while not self._closing:
-            try:
-                more = connection.recv(65535)
-            except OSError:
-                return
-            if not more:
-                return
-            data = (data + more).lstrip(b"\r\n")
-            while b"\r\n\r\n" in data:
-                head, _, rest = data.partition(b"\r\n\r\n")
-                length = declared_length(head)
-                if len(rest) < length:
-                    break
-                self._take(head + b"\r\n\r\n" + rest[:length], link)
-                data = rest[length:].lstrip(b"\r\n")
 
     def _take(self, data: bytes, link: Link) -> None:
         try:

@@ -30,7 +30,8 @@ from lab.ports import Ports, is_free
 from lab.postgres import PrivatePostgres
 from lab.processes import Daemon, end_all, processes_of
 from lab.services import Service
-from lab.sip_peer import Link, SipPeer
+from lab.sip_links import Link
+from lab.sip_peer import SipPeer
 from lab.sipp import Credentials, Place, Sipp, label
 from lab.trace import Collector
 from lab.waiting import wait_until

@@ -63,6 +63,13 @@ def test_a_person_behind_the_pbx_who_is_a_user_is_that_user(edge: Edge) -> None:
     assert edge.call(from_pbx("911", "+12025551001", call_id=b"pbx-2")).replies == [403]
 
 
+def test_the_number_of_a_pbx_that_registers_is_no_persons(edge: Edge) -> None:
+    row(edge.db, "platform_number", number="+12025551003", tenant_id=1, outbound_enabled=1)
+    edge.change("update subscriber set pbx = 1, outbound_enabled = 0 where id = 3")
+    assert edge.call(from_pbx("911", "+12025551003")).relayed
+    assert lease(edge)["subscriber_id"] is None
+
+
 @pytest.mark.parametrize("number", [ANOTHERS, NOBODYS, "+12025551002"])
 def test_n9_a_number_that_is_not_the_tenants_says_nothing_of_anybody_else(edge: Edge, number: str) -> None:
     """The last is of a user whose number the platform does not own."""

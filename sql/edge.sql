@@ -235,7 +235,7 @@ create table country_rule (
     screening   text,
     notify_desk integer
 ) strict;
-create index country_rule_by_country on country_rule (country);
+create index country_rule_by_country on country_rule (country, tenant_id);
 
 create table boundary (
     id             integer primary key,
@@ -248,7 +248,8 @@ create table boundary (
     min_longitude  real    not null,
     max_longitude  real    not null
 ) strict;
-create index boundary_by_box on boundary (trunk_group_id, min_latitude);
+create index boundary_by_box
+    on boundary (trunk_group_id, min_latitude, max_latitude, min_longitude, max_longitude);
 
 create table location_psap (
     id             integer primary key,

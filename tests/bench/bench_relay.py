@@ -78,11 +78,15 @@ def seed(path: Path) -> None:
     connection = store.connect(path)
     connection.executescript(
         f"""update store set node_id = 1, caught_up = 1, revision = 1;
-            insert into trunk_group values (1, 'psap', 1, 0);
-            insert into trunk values (1, 1, 'psap', '{PSAP}', 5060, 'udp', 1, 1, '{json.dumps([PSAP])}', 1);
-            insert into pool values (1, 'us', 1, 'US', null, 3600, 86400, 10);
-            insert into pool_number values ('+12025550101', 1, 0, 1, 'bench');
-            insert into number_state values ('+12025550101', 0, 0);"""
+            insert into trunk_group (id, name, emergency, ordinary) values (1, 'psap', 1, 0);
+            insert into trunk (id, trunk_group_id, name, host, port, transport, priority, weight, source_addresses,
+                               enabled)
+                values (1, 1, 'psap', '{PSAP}', 5060, 'udp', 1, 1, '{json.dumps([PSAP])}', 1);
+            insert into pool (id, name, trunk_group_id, country, window_s, rest_s, target_idle)
+                values (1, 'us', 1, 'US', 3600, 86400, 10);
+            insert into pool_number (number, pool_id, shared, owner_node_id, owner_store_id)
+                values ('+12025550101', 1, 0, 1, 'bench');
+            insert into number_state (number, rested_since) values ('+12025550101', 0);"""
     )
     connection.close()
 
@@ -123,7 +127,7 @@ def main() -> int:
     native_file.write_text(NATIVE, encoding="utf-8")
     document = {
         "node": {"name": "bench", "state_dir": str(work), "run_dir": str(work)},
-        "sip": {"address": EDGE, "port": PORT, "workers": 2},
+        "sip": {"address": EDGE, "port": PORT, "workers": 2, "default_country": "US"},
         "kamailio": {"http_port": HTTP_PORT},
     }
     checked = settings.from_document(document, work / "holdfast.toml")

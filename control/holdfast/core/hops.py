@@ -52,14 +52,10 @@ class Candidates:
 
         `routed`: the customer's carriers, if a rule names any; `owner_group_id`: the carrier that owns the number (O1).
         """
-        usable = tuple(
-            group for group in self.network.groups.values()
-            if (group.emergency or group.screening) and not group.pbx
-            and group.country in (None, self.match.country)
-        )  # fmt: skip
-        owner = [group for group in self.network.groups.values() if group.id == owner_group_id]
-        general = sorted((group for group in usable if group.tenant_id is None), key=lambda group: not group.country)
-        own = [group for group in usable if group.tenant_id is not None and group.tenant_id == self.tenant_id]
+        network = self.network
+        owner = [group for group in (network.groups.get(owner_group_id or 0),) if group]
+        general = sorted(self._usable(None), key=lambda group: not group.country)
+        own = self._usable(self.tenant_id) if self.tenant_id is not None else []
         offer = _ranked([owner, [group for group in general if group.country], general])
         customers = _ranked([[group] for group in (*routed, *own)])
         paths = [(Path.DIRECT_OFFER, offer), (Path.DIRECT_ROUTING, customers)]
@@ -75,13 +71,18 @@ class Candidates:
             found.values(), key=lambda hop: (hop.group.id == self.avoided_group_id, not hop.trunk.healthy)
         ))  # fmt: skip
 
+    def _usable(self, tenant_id: int | None) -> list[TrunkGroup]:
+        return [
+            group for group in self.network.groups_of.get(tenant_id, ())
+            if (group.emergency or group.screening) and not group.pbx and group.country in (None, self.match.country)
+        ]  # fmt: skip
+
     def _hops(self, path: Path, destination: Destination, ranks: Mapping[int, int]) -> list[Hop]:
         groups = self.network.groups
         screening = destination is Destination.SCREENING
         trunks = [
-            trunk for trunk in self.network.trunks
-            if trunk.trunk_group_id in ranks
-            and (groups[trunk.trunk_group_id].screening if screening else groups[trunk.trunk_group_id].emergency)
+            trunk for group_id in ranks if (groups[group_id].screening if screening else groups[group_id].emergency)
+            for trunk in self.network.trunks_of.get(group_id, ())
         ]  # fmt: skip
         if len(trunks) > 1:
             trunks.sort(key=lambda trunk: (
@@ -119,8 +120,8 @@ class Candidates:
         groups = {hop.group.id: (rank, hop) for rank, hop in reversed(list(enumerate(hops)))}
         location_id = self.where.location_id if self.where else None
         ranked: list[tuple[tuple[int, int, bool, int], Pool]] = []
-        for pool in self.network.pools:
-            if pool.trunk_group_id not in groups or pool.tenant_id not in (None, self.tenant_id):
+        for pool in (pool for group_id in groups for pool in self.network.pools_of.get(group_id, ())):
+            if pool.tenant_id not in (None, self.tenant_id):
                 continue
             rank, hop = groups[pool.trunk_group_id]
             if pool.location_id is not None:

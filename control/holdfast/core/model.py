@@ -1,10 +1,14 @@
 """The values that calls are decided on. Frozen; numbers are E.164 with a leading +; times are UTC seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from holdfast.core.headers import uri_host
+
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
 
 
 class CallKind(StrEnum):
@@ -91,8 +95,6 @@ class Policy:
     notification_uri: str | None = None
     conference_uri: str | None = None
     conference_mode: str | None = None
-    #: what else is dialled for an emergency number → the number that is meant
-    masks: Mapping[str, str] = field(default_factory=dict)
 
 
 class LocationMethod(StrEnum):
@@ -190,6 +192,13 @@ class Pool:
     location_id: int | None = None
 
 
+def _by(values: Iterable[_V], key: Callable[[_V], _K]) -> Mapping[_K, tuple[_V, ...]]:
+    found: dict[_K, list[_V]] = {}
+    for value in values:
+        found.setdefault(key(value), []).append(value)
+    return {key: tuple(some) for key, some in found.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """The trunk groups, by id, and the trunks and pools of one provisioning revision."""
@@ -200,6 +209,22 @@ class Network:
     #: whether any tenant has network elements, and the prefix lengths of their subnets
     has_elements: bool = False
     subnet_lengths: tuple[int, ...] = ()
+    #: how far the tallest boundary reaches from south to north, in degrees
+    boundary_height: float = 0.0
+    #: the same by what calls ask for: groups by tenant (None: the platform's), trunks and pools by trunk group
+    groups_of: Mapping[int | None, tuple[TrunkGroup, ...]] = field(init=False, repr=False, compare=False)
+    trunks_of: Mapping[int, tuple[Trunk, ...]] = field(init=False, repr=False, compare=False)
+    pools_of: Mapping[int, tuple[Pool, ...]] = field(init=False, repr=False, compare=False)
+    #: the groups whose PSAP depends on the place
+    by_place: tuple[TrunkGroup, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index it: an operator has hundreds of groups, and a call looks at a few."""
+        object.__setattr__(self, "groups_of", _by(self.groups.values(), lambda group: group.tenant_id))
+        object.__setattr__(self, "trunks_of", _by(self.trunks, lambda trunk: trunk.trunk_group_id))
+        object.__setattr__(self, "pools_of", _by(self.pools, lambda pool: pool.trunk_group_id))
+        by_place = (group for group in self.groups.values() if group.psap_method is not PsapMethod.FIXED)
+        object.__setattr__(self, "by_place", tuple(by_place))
 
     @property
     def platform_trunks(self) -> tuple[Trunk, ...]:

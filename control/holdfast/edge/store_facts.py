@@ -16,7 +16,7 @@ from holdfast.core.dialling import DialRule
 from holdfast.core.hops import RoutingRule
 from holdfast.core.model import Caller, Network, PlatformNumber, Policy, PsapMethod, Site, Tenant
 from holdfast.core.numbers import EmergencyMatch, may_be_emergency
-from holdfast.core.place import Place, Shape, ShapeKind, civic_from_mapping
+from holdfast.core.place import Place, Shape, ShapeKind, civic_in_order
 from holdfast.core.plan import CountryRule, Facts, serves
 from holdfast.core.whereabouts import (
     CountryFinding,
@@ -24,6 +24,7 @@ from holdfast.core.whereabouts import (
     LocationSource,
     Validation,
     Whereabouts,
+    chosen,
     country_of,
     suggested,
 )
@@ -75,12 +76,19 @@ def facts_for(
 
     `ip_country` tells an address's country, None where it is not reliable. Raises EdgeStoreUnavailable.
     """
+    with store.at_one_moment():
+        return _facts(store, incoming, network, ip_country)
+
+
+def _facts(
+    store: ProvisionedStore, incoming: Incoming, network: Network, ip_country: Callable[[str], str | None]
+) -> Facts | None:
     caller = incoming.caller
     user, tenant = caller.subscriber, caller.tenant
     number = _number(store, caller)
     dynamic = _attached_to(store, incoming, network)
     site = _site(store, (dynamic.site_id if dynamic else None) or (user.site_id if user else None))
-    places = _places(store, incoming, network, dynamic, number)
+    places = _places(store, incoming, dynamic, number)
     hints = CountryHints(
         signalled=incoming.signalled_country,
         user=user.country if user else None,
@@ -102,7 +110,7 @@ def facts_for(
         network=network,
         owns_outbound_number=tenant is None or store.owns_outbound_number(tenant.id),
         draw=incoming.call_id,
-        places=places,
+        places=_with_psaps(store, places, match.country, network),
         number=number,
         site=site,
         policy=policy,
@@ -137,13 +145,26 @@ def _marks(values: Iterable[object]) -> str:
 def _match(
     store: ProvisionedStore, incoming: Incoming, finding: CountryFinding, policy: Policy | None
 ) -> EmergencyMatch | None:
-    tenant = incoming.caller.tenant
-    rules = dial_rules(store, tenant.id, incoming.dialled) if tenant else ()
-    masks = policy.masks if policy else {}
     # Where the country is not known, the call can only be refused (A6): if it would be one in any country served.
     countries = [finding.country] if finding.country else _perhaps_served(store)
-    matches = (dialling.classify(incoming.dialled, country, masks, rules) for country in countries)
-    return next(filter(None, matches), None)
+
+    def matched(masks: Mapping[str, str], rules: tuple[DialRule, ...]) -> EmergencyMatch | None:
+        matches = (dialling.classify(incoming.dialled, country, masks, rules) for country in countries)
+        return next(filter(None, matches), None)
+
+    found = matched({}, ())  # a country's own numbers come first: most calls need no look at the rest
+    tenant = incoming.caller.tenant
+    if found is not None or tenant is None:
+        return found
+    return matched(_masks(store, policy, incoming.dialled), dial_rules(store, tenant.id, incoming.dialled))
+
+
+def _masks(store: ProvisionedStore, policy: Policy | None, dialled: str) -> Mapping[str, str]:
+    """What the policy says is meant when this is dialled: dialled → the number that is meant (L2)."""
+    if policy is None:
+        return {}
+    rows = store.rows("select dialled, sent from policy_mask where dialled = ? and policy_id = ?", (dialled, policy.id))
+    return {row[0]: row[1] for row in rows}
 
 
 def _perhaps_served(store: ProvisionedStore) -> list[str]:
@@ -190,10 +211,9 @@ def _policy(store: ProvisionedStore, caller: Caller, site: Site | None) -> Polic
         rows = store.rows("select * from policy where id = ?", (policy_id,)) if policy_id is not None else []
         if rows:
             row = rows[0]
-            masks = store.rows("select dialled, sent from policy_mask where policy_id = ?", (policy_id,))
             return Policy(
                 row["id"], row["name"], whose, row["usage"], row["notification_uri"], row["conference_uri"],
-                row["conference_mode"], {mask[0]: mask[1] for mask in masks},
+                row["conference_mode"],
             )  # fmt: skip
     return None
 
@@ -211,10 +231,13 @@ def _routing_rules(store: ProvisionedStore, policy: Policy | None, caller: Calle
 def _country_rules(
     store: ProvisionedStore, caller: Caller, countries: set[str]
 ) -> Mapping[str, tuple[CountryRule, ...]]:
+    # two searches of the index: with "or" SQLite would look at every tenant's rule for the country
+    rules = "select country, tenant_id, served, screening, notify_desk from country_rule where country in"
+    marks = _marks(countries)
+    tenant_id = caller.tenant.id if caller.tenant else None
     rows = store.rows(
-        f"""select country, tenant_id, served, screening, notify_desk from country_rule
-            where country in ({_marks(countries)}) and (tenant_id is null or tenant_id = ?)""",  # noqa: S608
-        (*countries, caller.tenant.id if caller.tenant else None),
+        f"{rules} ({marks}) and tenant_id is null union all {rules} ({marks}) and tenant_id = ?",
+        (*countries, *countries, tenant_id),
     )
     found: dict[str, tuple[CountryRule, ...]] = {}
     for row in rows:
@@ -238,13 +261,16 @@ def _attached_to(store: ProvisionedStore, incoming: Incoming, network: Network) 
     asked = [*incoming.attachments, *(("subnet", key) for key in _subnets(incoming.address, network.subnet_lengths))]
     if not asked:
         return None
+    order = {one: (_ELEMENTS.index(one[0]), place) for place, one in enumerate(asked)}
+    kinds, keys = ({one[part] for one in asked} for part in (0, 1))
+    # pairs of both, and not the pairs themselves: those SQLite would look for among all elements of the tenant
     rows = store.rows(
         f"""select e.kind, e.element_key, l.* from network_element e join location l on l.id = e.location_id
-            where e.tenant_id = ? and (e.kind, e.element_key) in (values {", ".join("(?, ?)" for _ in asked)})""",  # noqa: S608
-        (incoming.caller.tenant.id, *(text for one in asked for text in one)),
+            where e.tenant_id = ? and e.kind in ({_marks(kinds)}) and e.element_key in ({_marks(keys)})""",  # noqa: S608
+        (incoming.caller.tenant.id, *kinds, *keys),
     )
-    order = {one: (_ELEMENTS.index(one[0]), place) for place, one in enumerate(asked)}
-    row = min(rows, key=lambda row: order[row["kind"], row["element_key"]], default=None)
+    found = (row for row in rows if (row["kind"], row["element_key"]) in order)
+    row = min(found, key=lambda row: order[row["kind"], row["element_key"]], default=None)
     if row is None:
         return None
     return _whereabouts(row, LocationSource.DYNAMIC, f"{row['kind'].replace('_', ' ')} {row['element_key']}")
@@ -256,20 +282,27 @@ def _subnets(address: str, lengths: tuple[int, ...]) -> list[str]:
         host = ipaddress.ip_address(address)
     except ValueError:
         return []
-    if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped:
-        host = host.ipv4_mapped
-    usable = (length for length in sorted(lengths, reverse=True) if length <= host.max_prefixlen)
-    return [str(ipaddress.ip_network((host, length), strict=False)) for length in usable]
+    if isinstance(host, ipaddress.IPv6Address):
+        mapped = host.ipv4_mapped
+        if mapped is None:
+            usable = (length for length in sorted(lengths, reverse=True) if length <= 128)
+            return [str(ipaddress.IPv6Network((host, length), strict=False)) for length in usable]
+        host = mapped
+    # by hand for IPv4: ipaddress's networks would cost more than all queries of the call together
+    bits = int(host)
+    found = []
+    for length in sorted(lengths, reverse=True):
+        if length <= 32:
+            first = bits >> (32 - length) << (32 - length)
+            octets = f"{first >> 24}.{first >> 16 & 255}.{first >> 8 & 255}.{first & 255}"
+            found.append(f"{octets}/{length}")
+    return found
 
 
 def _places(
-    store: ProvisionedStore,
-    incoming: Incoming,
-    network: Network,
-    dynamic: Whereabouts | None,
-    number: PlatformNumber | None,
+    store: ProvisionedStore, incoming: Incoming, dynamic: Whereabouts | None, number: PlatformNumber | None
 ) -> tuple[Whereabouts, ...]:
-    """Every place that is known of the caller, in order of precedence, with the PSAPs that serve it."""
+    """Every place that is known of the caller, in order of precedence."""
     user = incoming.caller.subscriber
     wanted: dict[int, tuple[LocationSource, str]] = {}
     if number is not None and number.location_id is not None:
@@ -281,15 +314,13 @@ def _places(
     order = list(LocationSource)
     found = [*([dynamic] if dynamic else []), *known, *map(suggested, incoming.places)]
     found.sort(key=lambda where: order.index(where.source))
-    if not any(group.psap_method is not PsapMethod.FIXED for group in network.groups.values()):
-        return tuple(found)
-    return tuple(_with_psaps(store, where, network) for where in found)
+    return tuple(found)
 
 
 def _whereabouts(row: Row, source: LocationSource, why: str) -> Whereabouts:
-    civic = json.loads(row["civic"])
+    civic = {name: text for name, text in json.loads(row["civic"]).items() if isinstance(text, str)}
     place = Place(
-        civic_from_mapping({"country": row["country"], **civic}) if civic else (),
+        civic_in_order({"country": row["country"], **civic}) if civic else (),
         None if row["latitude"] is None else Shape(ShapeKind.POINT, ((row["latitude"], row["longitude"]),)),
     )
     return Whereabouts(
@@ -298,8 +329,21 @@ def _whereabouts(row: Row, source: LocationSource, why: str) -> Whereabouts:
     )  # fmt: skip
 
 
-def _with_psaps(store: ProvisionedStore, where: Whereabouts, network: Network) -> Whereabouts:
-    """A place with its PSAPs: those found ahead of time, and for a point that only came with the call, by boundary."""
+def _with_psaps(
+    store: ProvisionedStore, places: tuple[Whereabouts, ...], country: str, network: Network
+) -> tuple[Whereabouts, ...]:
+    """The places, the one that counts with its PSAPs."""
+    where = chosen(places, country)
+    if where is None:
+        return places
+    psaps = _psaps(store, where, network)
+    return tuple(replace(one, psap_uris=psaps) if one is where else one for one in places) if psaps else places
+
+
+def _psaps(store: ProvisionedStore, where: Whereabouts, network: Network) -> dict[int, str]:
+    """Those found ahead of time, and for a point that only came with the call, by boundary."""
+    if not network.by_place:
+        return {}
     found: dict[int, str] = {}
     if where.location_id is not None:
         rows = store.rows(
@@ -308,19 +352,20 @@ def _with_psaps(store: ProvisionedStore, where: Whereabouts, network: Network) -
         found = {row[0]: row[1] for row in rows}
     if where.place.shape is not None:
         latitude, longitude = where.place.shape.centre()
-        for group in network.groups.values():
+        for group in network.by_place:
             if group.psap_method is PsapMethod.BOUNDARY and group.id not in found:
-                psap = _psap_at(store, group.id, latitude, longitude)
+                psap = _psap_at(store, group.id, latitude, longitude, network.boundary_height)
                 if psap:
                     found[group.id] = psap
-    return replace(where, psap_uris=found) if found else where
+    return found
 
 
-def _psap_at(store: ProvisionedStore, group_id: int, latitude: float, longitude: float) -> str | None:
+def _psap_at(store: ProvisionedStore, group_id: int, latitude: float, longitude: float, tallest: float) -> str | None:
+    # no boundary that begins further south reaches here: the index leaves those out
     rows = store.rows(
         """select psap_uri, polygons from boundary
-           where trunk_group_id = ? and min_latitude <= ? and max_latitude >= ? and min_longitude <= ?
+           where trunk_group_id = ? and min_latitude between ? and ? and max_latitude >= ? and min_longitude <= ?
              and max_longitude >= ? order by name""",
-        (group_id, latitude, latitude, longitude, longitude),
+        (group_id, latitude - tallest, latitude, latitude, longitude, longitude),
     )
     return next((row[0] for row in rows if boundary.contains(json.loads(row[1]), latitude, longitude)), None)

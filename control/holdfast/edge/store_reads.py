@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +47,19 @@ class ProvisionedStore:
             return self._db.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
             raise EdgeStoreUnavailable(f"edge store: {error}") from error
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Several looks at one state of the store: all of them see the same revision, and the file is locked once."""
+        if self._db.in_transaction:
+            yield
+            return
+        self.rows("begin")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):
+                self._db.execute("commit")
 
     def info(self) -> StoreInfo:
         row = self.rows("select store_id, node_id, revision, caught_up, shipped_seq, network_version from store")[0]
@@ -97,6 +112,7 @@ class ProvisionedStore:
                        from network_element where kind = 'subnet'"""
                 )
             ),
+            self.rows("select ifnull(max(max_latitude - min_latitude), 0.0) from boundary")[0][0],
         )
 
     def platform_number(self, number: str) -> PlatformNumber | None:

@@ -143,6 +143,8 @@ def _to_trunks(request: Request, facts: Facts, decision: RoutePlan, lease: Lease
     shown = lease.number if lease else facts.caller.number
     if shown:
         identity.show_only(shown, request)
+    elif facts.caller.tenant is not None:  # behind a PBX, whose word on a number was not good
+        identity.show_nothing(request)
     ksr.record_route(f"{identity.EMERGENCY_MARK}={shown}" if shown else "")
     ksr.remember("shown", shown or "")
     told = location.Told(decision.hops, decision.where, decision.policy, shown or "")

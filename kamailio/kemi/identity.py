@@ -37,6 +37,13 @@ def show_only(callback_number: str, request: Request) -> None:
     ksr.add_header("Priority", "emergency")
 
 
+def show_nothing(request: Request) -> None:
+    """The same where there is no number to show: what the caller's equipment says may be somebody else's (N9)."""
+    hide(request, "anonymous")
+    ksr.replace_from("sip:anonymous@anonymous.invalid")  # RFC 3323 §4.1.1.3
+    ksr.add_header("Priority", "emergency")
+
+
 def hide(sent: Request, callback_number: str) -> None:
     """Remove every header by which the caller's equipment may name it; mask the Contact. Requests and replies alike."""
     for name in headers.IDENTITY_HEADERS:

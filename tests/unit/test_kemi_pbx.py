@@ -81,8 +81,17 @@ def test_n9_a_number_that_is_not_the_tenants_says_nothing_of_anybody_else(edge: 
 
 def test_n9_where_no_number_can_be_lent_one_that_is_not_the_tenants_is_not_shown(edge: Edge) -> None:
     edge.change("delete from pool_number")
-    assert shown(edge.call(from_pbx("911", ANOTHERS))) != ANOTHERS
+    claims = [("P-Asserted-Identity", b"<sip:+12025550200@x>"), ("Remote-Party-ID", b"<sip:+12025550200@x>")]
+    done = edge.call(from_pbx("911", ANOTHERS, headers=claims))
+    assert done.from_uri == "sip:anonymous@anonymous.invalid"
+    assert ANOTHERS not in repr(done.relayed[0])
+    assert done.relayed[0].values("Priority") == ["emergency"]
     assert shown(edge.call(from_pbx("911", OURS, call_id=b"pbx-2"))) == OURS
+
+
+def test_what_is_asserted_counts_before_what_from_says(edge: Edge) -> None:
+    edge.call(from_pbx("911", ALSO_OURS, asserted_user=OURS.encode()))
+    assert lease(edge)["caller_key"] == f"group:3:{OURS}"
 
 
 @pytest.mark.parametrize("claimed", NUMBERS)

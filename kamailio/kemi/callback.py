@@ -222,11 +222,12 @@ def _try_in_turn(ways: list[Way]) -> None:
 
 def pbx_failed() -> None:
     """A failure route: this element of the PBX is gone; the next one is called. What it decided itself stands."""
-    gone = ksr.failure_code() >= 500 or (ksr.failure_code() == 408 and not ksr.has_replied())
+    code = ksr.failure_code()
+    gone = 500 <= code < 600 or (code == 408 and not ksr.has_replied())
     ways = [Way(*way) for way in json.loads(ksr.recall("ways") or "[]")]
     if ksr.cancelled() or not gone or not ways:
         return
-    alarm("pbx_unreachable", f"{ksr.failure_code()}; its callback goes to {ways[0].next_hop}")
+    alarm("pbx_unreachable", f"{code}; its callback goes to {ways[0].next_hop}")
     _try_in_turn(ways[1:])
     if _point_at(ways[0]):
         _send()

@@ -155,7 +155,8 @@ def test_a_callback_goes_to_the_pbx_by_number_and_to_its_other_element_when_it_s
 
 @pytest.mark.parametrize(
     "answers",
-    [{"tm.t_get_status_code": 486}, {"tm.t_get_status_code": 404}, {"tm.t_branch_replied": 1},
+    [{"tm.t_get_status_code": 486}, {"tm.t_get_status_code": 404}, {"tm.t_get_status_code": 603},
+     {"tm.t_branch_replied": 1},
      {"tm.t_is_canceled": 1, "tm.t_get_status_code": 503}],
 )  # fmt: skip
 def test_what_the_pbx_or_the_psap_decided_is_not_asked_of_its_other_element(
@@ -251,9 +252,12 @@ def test_a_registered_pbxs_callback_goes_to_where_it_is_by_what_it_knows_its_cal
 
 
 def test_a_registered_pbx_that_is_gone_is_called_where_it_called_from(registered: Edge) -> None:
-    number = shown(registered.call(from_registered("911", OURS)))
+    number = shown(registered.call(from_registered("911", OURS, contact=b"sip:trunk7@10.0.0.3:5062;transport=tcp")))
     registered.kamailio.answers["registered"] = []
-    assert call_back(registered, number).relayed[0].uri == "sip:trunk7@10.0.0.3"
+    sent = call_back(registered, number).relayed[0]
+    assert (sent.uri, sent.next_hop) == (f"sip:{OURS}@10.0.0.3:5062;transport=tcp", "sip:10.0.0.3:5060;transport=udp")
+    registered.store_is_gone()
+    assert call_back(registered, number).relayed[0].uri == sent.uri
 
 
 def test_a5_without_a_number_of_its_own_a_registered_pbx_shows_nobodys(registered: Edge) -> None:

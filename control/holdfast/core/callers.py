@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from holdfast.core.headers import SipUri
 from holdfast.core.model import Caller, Subscriber, Tenant, Trunk, TrunkGroup
 
 #: Begin the lease keys of callers behind a trunk group and behind a PBX that registers; see `Behind`.
@@ -62,9 +63,18 @@ def behind_registered_pbx(sender: Sender, pbx: Subscriber, tenant: Tenant | None
     """Somebody behind a PBX that registers. Its own number stands for one that is withheld or not the tenant's."""
     return Caller(
         _key(_REGISTERED_PBX, pbx.id, said.number, sender.call_id),
-        sender.display_name or (said.user or pbx).display_name, sender.contact_uri, sender.source_uri,
+        sender.display_name or (said.user or pbx).display_name,
+        _called_for(said.number, sender.contact_uri), sender.source_uri,
         subscriber=said.user or pbx, tenant=tenant, number=said.number if said.vouched else pbx.number,
     )  # fmt: skip
+
+
+def _called_for(number: str | None, contact_uri: str) -> str:
+    """A PBX's Contact, as it is called for one of its people."""
+    uri = SipUri.parse(contact_uri)
+    if number is None or uri is None:
+        return contact_uri
+    return f"{uri.scheme}:{number}@{uri.host}{f':{uri.port}' if uri.port else ''}{uri.params}"
 
 
 def on_trunk(sender: Sender, trunk: Trunk, group: TrunkGroup, tenant: Tenant | None, said: Asserted) -> Caller:

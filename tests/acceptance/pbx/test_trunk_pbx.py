@@ -119,8 +119,9 @@ def test_c2_the_registered_address_of_the_number_behind_the_pbx_leads_to_its_psa
     assert shown_to(psap) in POOL_NUMBERS
 
 
-def test_the_callback_goes_to_the_pbxs_other_element_when_one_is_gone(
-    world: Carriers, pbx: Pbx, centre: SipPeer, psap: SipPeer
+@pytest.mark.parametrize("fault", ["gone", "503"])
+def test_the_callback_goes_to_the_pbxs_other_element_when_one_fails(
+    world: Carriers, pbx: Pbx, centre: SipPeer, psap: SipPeer, fault: str
 ) -> None:
     other = world.system.peer("127.0.0.27")
     where = ("--host", other.address, "--port", str(other.port), "--source", other.address, "--priority", "2")
@@ -128,7 +129,9 @@ def test_the_callback_goes_to_the_pbxs_other_element_when_one_is_gone(
     number = pbx.emergency_call(centre, BEHIND_PBX)
     assert Pbx(world, other).emergency_call(centre, BEHIND_PBX) == number, "it is one PBX, and one person"
     assert called_back(world, psap, number, other)
-    pbx.peer.close()
+    if fault == "gone":
+        pbx.peer.close()
+    pbx.peer.takes_calls = 503
     invite = called_back(world, psap, number, other)
     assert invite.request_uri == f"sip:{BEHIND_PBX}@{other.address}:{other.port}"
 

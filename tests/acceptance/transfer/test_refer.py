@@ -3,8 +3,8 @@
 import pytest
 
 from holdfast.edge import kamailio_rpc
-from lab.carriers import SCREENING, Carriers
-from lab.layout import ALICE, BOB, DEVICE_ADDRESS, POOL_NUMBERS, TENANT
+from lab.carriers import BEHIND_PBX, PBX, SCREENING, Carriers
+from lab.layout import ALICE, BOB, DEVICE_ADDRESS, DOMAIN, POOL_NUMBERS, TENANT
 from lab.phones import Phone
 from lab.sip_messages import SipMessage
 from lab.sip_peer import Call, SipPeer
@@ -208,6 +208,21 @@ def test_o6_a_phone_that_comes_over_another_connection_is_known_by_the_token(
     assert calls_on(world, shown_to(centre)) == 1
     dial(world, phone)  # a third connection, of somebody whom nobody knows
     assert len(centre.requests("INVITE")) == 2
+
+
+def test_o6_a_pbx_follows_for_the_person_who_called(world: Carriers, centre: SipPeer, psap: Phone) -> None:
+    pbx = world.peer(PBX)
+    link = world.system.kamailio_link(pbx)
+    for caller in (BEHIND_PBX, BOB.number):
+        call = pbx.call(link, f"sip:911@{DOMAIN}", from_=f"<sip:{caller}@{pbx.address}>")
+        assert call.answer().status == 200
+    shown = centre.requests("INVITE")[0].address("From").user
+    [theirs] = [call for call in centre.calls if call.invite and call.invite.address("From").user == shown]
+    assert theirs.request("REFER", headers=REFERS).status == 202
+    uri = pbx.requests("REFER")[0].address("Refer-To").uri
+    call = pbx.call(link, uri, from_=f"<sip:{BEHIND_PBX}@{pbx.address}>")
+    assert call.answer().status == 200
+    assert psap.received("INVITE")[0].address("From").user == shown
 
 
 def test_a_transfer_is_good_for_one_call_and_for_nobody_else(world: Carriers, centre: SipPeer, psap: Phone) -> None:

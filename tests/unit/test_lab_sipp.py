@@ -50,7 +50,7 @@ def test_a_line_for_an_empty_value_is_left_out_and_one_for_many_headers_is_not(t
 
 @pytest.mark.parametrize("scenario", sorted(path.stem for path in SCENARIOS.glob("*.xml")))
 def test_every_scenario_can_be_filled_in(scenario: str, tmp_path: Path) -> None:
-    values = {**VALUES, "user": "alice", "password": "secret"}
+    values = {**VALUES, "user": "alice", "password": "secret", "body": "v=0", "content_type": "application/sdp"}
     assert "{{" not in Sipp(scenario, Place(CALLER, 5060), tmp_path, values).xml()
 
 

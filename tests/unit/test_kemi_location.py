@@ -24,7 +24,11 @@ TEAMS = (DATA / "teams.xml").read_bytes().partition(b"-->")[2].lstrip()
 SDP = b"v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 LATIN_1 = SDP.replace(b"s=-", b"s=J\xf6rg")
 MULTIPART = b'multipart/mixed;boundary="b"'
-CID = ("Geolocation", b"<cid:user1@10.0.0.1>")
+CID = ("Geolocation", b"<cid:where@phone.example.com>")
+HALL = (
+    "insert into location (id, tenant_id, name, country, validation, civic)"
+    " values (1, 1, 'hall', 'US', 'validated', '{\"A1\": \"TX\"}')"
+)
 
 
 def multipart(*parts: tuple[bytes, bytes]) -> bytes:
@@ -96,15 +100,28 @@ def test_l1_the_phones_place_leaves_beside_its_offer_byte_for_byte(edge: Edge, s
     assert sent.leaving("Content-Disposition") == []
 
 
+def in_the_hall(edge: Edge) -> None:
+    """User 1 has said where they are."""
+    edge.change(HALL)
+    edge.change("update subscriber set confirmed_location_id = 1 where id = 1")
+
+
 def test_l1_a_plain_offer_that_is_not_utf_8_gets_its_location_too(edge: Edge) -> None:
     by(edge, "value")
-    edge.change(
-        "insert into location (id, tenant_id, name, country, validation, civic) values (1, 1, 'hall', 'US', "
-        "'validated', '{\"A1\": \"TX\"}')"
-    )
-    edge.change("update subscriber set confirmed_location_id = 1 where id = 1")
-    sent = told(edge, invite(content_type=b"application/sdp", body=LATIN_1))
+    in_the_hall(edge)
+    message = invite(content_type=b"application/sdp", body=LATIN_1)
+    done = edge.call(message)
+    assert done.bodies == []
+    left = dataclasses.replace(message, headers=[("Content-Disposition", b"session"), ("Content-ID", b"<user1@x>")])
+    sent = edge.call(left, "ksr_branch_trunk")
     assert parts(sent)[0] == ("application/sdp", LATIN_1)
+    assert sent.leaving("Content-Disposition") == sent.leaving("Content-ID") == [], "they were the offer's"
+
+
+def test_l1_what_counts_stands_first_and_what_the_phone_says_after_it(edge: Edge) -> None:
+    by(edge, "value")
+    in_the_hall(edge)
+    assert [dict(place.civic).get("A1") for place in document(told(edge, says())).places] == ["TX", "WA"]
 
 
 def test_a2_a_document_with_the_callers_own_number_leaves_without_it(edge: Edge) -> None:
@@ -117,20 +134,25 @@ def test_a2_a_document_with_the_callers_own_number_leaves_without_it(edge: Edge)
 
 def test_l1_a_body_that_is_compressed_gets_nothing_put_beside_it(edge: Edge) -> None:
     by(edge, "value")
-    edge.change("update subscriber set confirmed_location_id = null")
-    gzipped = invite(content_type=b"application/sdp", body=b"\x1f\x8b", headers=[("Content-Encoding", b"gzip"), CID])
+    in_the_hall(edge)
+    gzipped = invite(content_type=b"application/sdp", body=b"\x1f\x8b", headers=[("Content-Encoding", b"gzip")])
     done = edge.call(gzipped)
-    assert done.bodies == []
     assert len(done.relayed) == 1
+    assert ("alarms_total", "location_not_told") in done.counted
+    sent = branch(edge, gzipped, done)
+    assert done.bodies == sent.bodies == []
+    assert sent.leaving("Geolocation") == []
 
 
 @pytest.mark.parametrize("method", ["none", "elin", "provider_id", "reference"])
 def test_l1_a_trunk_that_takes_no_body_gets_the_offer_alone(edge: Edge, method: str) -> None:
     by(edge, method)
-    message = says(headers=[CID, ("X-Location-ID", b"mine")])
+    edge.change("update trunk_group set location_id_header = 'Location-Ref'")
+    kept = ("Geolocation", b"<https://lis.example.net/7f3a>")
+    message = says(headers=[CID, kept, ("Location-Ref", b"mine")])
     done = edge.call(message)
     assert (done.content_type, done.body) == (b"application/sdp", SDP)
-    assert done.leaving("X-Location-ID") == []
+    assert done.leaving("Location-Ref") == []
     sent = branch(edge, message, done)
     assert sent.bodies == []
     assert not sent.leaving("Geolocation") or method == "reference"
@@ -214,7 +236,7 @@ HOSTILE = {
     "no end": multipart((b"application/sdp", SDP), (b"application/pidf+xml", TEAMS))[:-9],
     "a part's header in Latin-1": multipart((b"application/sdp", SDP), (b"application/pidf+xml\r\nX: J\xf6rg", TEAMS)),
     "a zero byte": multipart((b"application/sdp", SDP), (b"application/pidf+xml", b"\x00" + TEAMS)),
-    "seventy thousand octets": multipart((b"application/sdp", SDP), (b"application/pidf+xml", TEAMS * 60)),
+    "seventy thousand octets": multipart((b"application/pidf+xml", TEAMS * 60), (b"application/sdp", SDP)),
 }
 
 
@@ -262,7 +284,7 @@ def test_an_ordinary_calls_body_is_left_alone(edge: Edge) -> None:
     done = edge.call(says(uri=b"sip:user2@example.org", digest_user=b"user1"))
     assert len(done.relayed) == 1
     assert done.bodies == []
-    assert done.leaving("Geolocation") == ["<cid:user1@10.0.0.1>"]
+    assert done.leaving("Geolocation") == [CID[1].decode()]
 
 
 def test_a7_the_media_server_gets_the_offer_alone(edge: Edge) -> None:
@@ -329,10 +351,7 @@ def test_what_the_psap_sends_within_the_call_is_left_alone(edge: Edge) -> None:
 
 
 def test_l7_a_locations_own_number_is_lent_before_any_other_even_a_shared_one(edge: Edge) -> None:
-    edge.change(
-        "insert into location (id, tenant_id, name, country, validation, civic) values (1, 1, 'hall', 'US', "
-        "'validated', '{\"A1\": \"TX\"}')"
-    )
+    edge.change(HALL)
     by(edge, "elin")
     edge.change(
         "insert into pool (id, name, trunk_group_id, country, tenant_id, location_id, window_s, rest_s, target_idle)"

@@ -124,6 +124,23 @@ def test_a_long_call_that_nobody_heard_goes_once_more_without_its_location_when_
     assert call.next_hops[5:] == [udp(SECOND), udp(ANNOUNCEMENT)]
 
 
+def test_a_long_offer_that_nobody_heard_is_not_sent_again_for_the_same(edge: Edge) -> None:
+    by(edge, "none")
+    call = Call(edge, invite(content_type=b"application/sdp", body=b"v=0\r\n" + b"a=x\r\n" * 300))
+    for _ in range(4):
+        call.is_not_heard()
+    assert call.next_hops == [tcp(FIRST), udp(FIRST), tcp(SECOND), udp(SECOND), udp(ANNOUNCEMENT)]
+
+
+def test_a_trunk_is_tried_over_tcp_once_though_nobody_could_remember_it(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kamailio's shared memory may be full; a call must not go round in circles for it."""
+    monkeypatch.setattr("kemi.ksr.table_set", lambda *_: None)
+    edge.kamailio.answers["tm.t_relay"] = [-1, 1]
+    assert Call(edge, says()).next_hops == [udp(FIRST)]
+
+
 def test_a_short_call_that_nobody_heard_goes_to_each_trunk_once(edge: Edge) -> None:
     call = Call(edge, invite())
     call.is_not_heard()

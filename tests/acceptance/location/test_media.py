@@ -7,6 +7,7 @@ import pytest
 
 from acceptance.calls import callback_reaches, dial_911, end, hear_each_other
 from acceptance.location.told import MULTIPART, SDP, answered, assert_plain, example, located, with_document
+from holdfast.edge import kamailio_rpc
 from lab.layout import ALICE, DEVICE_ADDRESS, TENANT, TRUNK_GROUP
 from lab.phones import Phone
 from lab.recordings import THRESHOLD
@@ -53,11 +54,17 @@ def test_l1_the_callers_voice_goes_to_the_psap_and_back(system: System, alice: P
     assert where.sdp == offered.body
 
 
-@pytest.fixture
-def real_psap(by_value: System) -> System:
-    """A telephone, Debian's baresip, stands for the PSAP. It answers 500 to a body of several parts, and 482 to a call
-    that comes again with the same CSeq.
+@pytest.fixture(params=["udp", "tcp"])
+def real_psap(by_value: System, request: pytest.FixtureRequest) -> System:
+    """A telephone, Debian's baresip, stands for the PSAP. It answers 500 to a body of several parts, and over UDP 482
+    to a call that comes again with the same CSeq within five seconds (RFC 3261 §8.2.2.2, §17.2.1).
     """
+    kamailio = by_value.settings.node.kamailio_rpc
+    kamailio_rpc.call(kamailio, "htable.flush", "udp_only")
+    if request.param == "udp":
+        trunk = by_value.layout.trunks[0]
+        key = f"sip:{trunk.address}:{trunk.port};transport=udp"
+        kamailio_rpc.call(kamailio, "htable.sets", "udp_only", key, "1")
     by_value.holdfast.run("trunk-group", "set", TRUNK_GROUP, "--location-refused-codes", "405,415,488,500,513")
     by_value.wait_synced()
     return by_value

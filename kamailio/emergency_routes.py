@@ -13,6 +13,7 @@ from kemi import (
     media,
     media_server,
     message,
+    openssl,
     ordinary,
     trunks,
 )
@@ -24,6 +25,8 @@ class Routes:
 
     @guarded(nothing)
     def child_init(self, _rank: int) -> None:
+        if context.config().speaks_tls:
+            openssl.forget_what_was_inherited()
         context.ip_country("")  # read before a call has to wait for it
 
     @guarded(ksr.native_fallback)

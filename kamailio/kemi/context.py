@@ -31,6 +31,7 @@ class Config:
     language: str
     http_port: str
     has_rtpengine: bool
+    speaks_tls: bool
     #: where strangers are held to be, if nothing says otherwise; "": nobody knows (A6)
     default_country: str
     #: the table of which country an address is in; "": there is none
@@ -55,6 +56,7 @@ def config() -> Config:
         language=ksr.define("LANGUAGE"),
         http_port=ksr.define("HTTP_PORT"),
         has_rtpengine=bool(ksr.define("RTPENGINE")),
+        speaks_tls=bool(ksr.define("TLS_CONFIG")),
         default_country=ksr.define("DEFAULT_COUNTRY"),
         ip_country_file=ksr.define("IP_COUNTRY_FILE"),
         location_base_url=ksr.define("LOCATION_BASE_URL"),

@@ -25,7 +25,7 @@ MEDIA = ("127.0.0.1", 5080)
 DEFINES = {
     "SIP_DOMAIN": "example.org", "SIP_HOSTPORT": "198.51.100.1:5060", "MEDIA_ADDRESS": MEDIA[0],
     "MEDIA_PORT": str(MEDIA[1]), "LANGUAGE": "en", "HTTP_PORT": "9102", "RTPENGINE": "udp:127.0.0.1:2223",
-    "DEFAULT_COUNTRY": "US", "IP_COUNTRY_FILE": "", "LOCATION_BASE_URL": "https://lis.example.org",
+    "TLS_CONFIG": "", "DEFAULT_COUNTRY": "US", "IP_COUNTRY_FILE": "", "LOCATION_BASE_URL": "https://lis.example.org",
     "LOCATION_VALID_S": "86400",
 }  # fmt: skip
 

@@ -1,6 +1,8 @@
 """SIP over TLS: phones, a PBX that shows a certificate or does not, trunks that are called."""
 
+import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -114,6 +116,32 @@ def test_nothing_older_than_tls_1_2_is_spoken(world: Carriers, version: str, spo
     client = ["openssl", "s_client", "-connect", where, version, "-cipher", "ALL:@SECLEVEL=0"]
     result = subprocess.run(client, input=b"", capture_output=True, timeout=10)
     assert (result.returncode == 0) is spoken, result.stderr
+
+
+def test_n1_many_calls_at_once_with_certificates_good_and_bad_end_none_of_kamailios_processes(
+    world: Carriers, authority: Authority, other_authority: Authority, centre: SipPeer
+) -> None:
+    """Debian's Kamailio 5.6 with OpenSSL 3 ends within seconds of this, unless its processes forget what they share."""
+    system = world.system
+    shown = [None, authority.sign("a"), other_authority.sign("b")]
+    phones = [peer(system, DEVICE_ADDRESS, authority, shown[number % 3]) for number in range(30)]
+
+    def calls(phone: SipPeer) -> list[int]:
+        statuses = []
+        for _ in range(5):
+            with socket.create_connection((system.layout.sip_address, system.tls_port), timeout=5) as no_tls:
+                no_tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            call = phone.call(system.kamailio_link(phone), f"sip:911@{DOMAIN}", from_="<sip:x@elsewhere.invalid>")
+            statuses.append(call.answer().status)
+            call.hang_up()
+        return statuses
+
+    with ThreadPoolExecutor(len(phones)) as pool:
+        statuses = [status for some in pool.map(calls, phones) for status in some]
+    assert statuses == [200] * len(statuses)
+    assert len(centre.requests("INVITE")) == len(statuses)
+    assert system.kamailio.running
+    assert "CRITICAL" not in system.kamailio.log()
 
 
 # A PBX that must show a certificate

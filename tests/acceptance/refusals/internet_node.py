@@ -5,6 +5,7 @@ There every address is this machine's own, and nothing leaves it.
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -69,10 +70,13 @@ def internet_node(table: str, addresses: list[str]) -> Iterator[InternetNode]:
         folder = Path(name)
         added = "".join(f"ip address add {address}/32 dev lo && " for address in addresses)
         script = f"ip link set lo up && {added}echo ready && exec sleep infinity"
-        argv = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", script]
+        # an ordinary user needs a user namespace for it, which root may not have either in a chroot
+        user = [] if os.geteuid() == 0 else ["--user"]
+        argv = ["unshare", *user, *(["--map-root-user"] if user else []), "--net", "sh", "-c", script]
         holder = Daemon(Program("the network namespace", argv, folder / "namespace.log"))
         holder.start(lambda: "ready" in holder.log())
-        namespace = ["nsenter", "--user", "--net", "--preserve-credentials", "--target", str(holder.pid), "--"]
+        namespace = ["nsenter", *user, "--net", *(["--preserve-credentials"] if user else [])]
+        namespace += ["--target", str(holder.pid), "--"]
         checked = _settings(folder)
         _own_table(folder, table)
         _provision(checked.node.edge_store)

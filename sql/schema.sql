@@ -608,6 +608,13 @@ as $$
 declare
     met text := node_at(array[host_address(new.host)], new.port);
 begin
+    -- "any address" is this very node to whoever sends there, and the others are nobody's
+    if host_address(new.host) in (inet '0.0.0.0', inet '::', inet '255.255.255.255')
+       or host_address(new.host) <<= inet '224.0.0.0/4' or host_address(new.host) <<= inet 'ff00::/8' then
+        raise exception 'trunk % leads nowhere: % is no host''s address', new.name, new.host
+            using errcode = 'HF001', constraint = 'trunk_leads_elsewhere',
+                  hint = 'give the host and port of the carrier or PBX';
+    end if;
     if met is not null then
         raise exception 'trunk % leads back to us: node % is at % port %', new.name, met, new.host, new.port
             using errcode = 'HF001', constraint = 'trunk_leads_elsewhere',

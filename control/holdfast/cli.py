@@ -46,7 +46,8 @@ class OneLineErrors(click.Group):
         status: object
         try:
             status = super().main(args, prog_name or "holdfast", standalone_mode=False)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # whoever started us may have closed it
+                sys.stdout.flush()
         except HoldfastError as error:
             status = _failed(str(error), error.mend)
         except click.UsageError as error:

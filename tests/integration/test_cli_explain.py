@@ -137,7 +137,9 @@ def test_n6_a9_with_a_running_kamailio_its_calls_are_counted_and_those_before_it
     ("options", "why"),
     [
         (("--user", "bob", "--dial", "911"), "no user bob@example.com"),
+        (("--user", "al\udcffice", "--dial", "911"), "--user: "),
         (("--trunk", "nowhere", "--dial", "911"), "no trunk nowhere"),
+        (("--trunk", "no\udcffwhere", "--dial", "911"), "--trunk: "),
         (("--user", "alice", "--trunk", "psap-1", "--dial", "911"), "two origins"),
         (("--user", "alice", "--number", NUMBER, "--dial", "911"), "comes from neither"),
         (("--user", "pbx", "--number", "nonsense", "--dial", "911"), "--number: "),

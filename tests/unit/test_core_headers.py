@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.core.headers import IDENTITY_HEADERS, SipUri, address_matches, display_name, public_contact, source_uri
+from holdfast.core.headers import (
+    IDENTITY_HEADERS,
+    SipUri,
+    address_matches,
+    display_name,
+    is_nobodys,
+    public_contact,
+    source_uri,
+)
 
 NUMBER = "+12025550199"
 #: RFC 3261's grammar of what public_contact may make: the callback number at a host, known parameters, our alias.
@@ -210,3 +218,13 @@ def test_n9_an_address_is_known_by_itself_or_its_network(
 def test_n9_one_wrong_network_does_not_hide_the_others() -> None:
     assert address_matches("192.0.2.7", ("not a network", "192.0.2.0/33", "192.0.2.0/24"))
     assert not address_matches("192.0.2.7", ("not a network",))
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "255.255.255.255", "224.0.0.1", "ff02::1", "::ffff:0.0.0.0"])
+def test_what_no_host_has_as_its_address_is_known(address: str) -> None:
+    assert is_nobodys(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.1", "::1", "2001:db8::1", "255.255.255.254"])
+def test_a_hosts_address_is_not_taken_for_nobodys(address: str) -> None:
+    assert not is_nobodys(address)

@@ -239,6 +239,16 @@ def test_n6_a_trunks_call_comes_from_its_own_address(world: World) -> None:
     assert told(world, trunk="group-9", number=NUMBER).caller.number == NUMBER
 
 
+def test_n6_a_strangers_call_from_a_trunks_address_is_the_trunks_as_a_live_one_is(world: World) -> None:
+    world.group(9, emergency=0, pbx=1, tenant_id=TENANT_ID)
+    world.db.execute("update trunk set source_addresses = '[\"203.0.113.0/24\"]' where id = 9")
+    assert told(world, user=None, address="203.0.113.9", number=NUMBER).caller.trunk is not None
+    assert told(world, user=None, address="203.0.114.9").caller.trunk is None
+    assert told(world, user=ALICE, address="203.0.113.9").caller.subscriber is not None
+    world.db.execute("update trunk set certificate_name = 'sbc.example' where id = 9")
+    assert told(world, user=None, address="203.0.113.9").caller.trunk is None, "its address alone is not believed"
+
+
 def test_n6_a_pbx_that_registers_speaks_for_its_tenants_numbers(world: World) -> None:
     world.set("subscriber", pbx=1, number=None)
     explained = told(world, user=ALICE, number=NUMBER)

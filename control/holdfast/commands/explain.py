@@ -20,16 +20,25 @@ from holdfast.edge import clock, kamailio_rpc
 from holdfast.edge import store as edge_store
 from holdfast.edge.explain import Explanation, Question, described, explain
 from holdfast.errors import InputError
+from holdfast.plane import values
 
 #: A location document is a few kilobytes; core.pidf_lo refuses what is larger.
 _READ_AT_MOST = 1_000_000
 _KAMAILIO_ANSWERS_WITHIN_S = 1.0
 
 
+def _user(text: str) -> str:
+    """A user's name, with or without the domain."""
+    return values.aor(text) if "@" in text else values.username(text)
+
+
+USER = common.Value("user", _user)
+
+
 @click.command("explain")
 @click.option("--dial", "dialled", required=True, help="What is dialled: digits, or a whole Request-URI.")
-@click.option("--user", help="The user whose phone dials: name, or name@domain.")
-@click.option("--trunk", help="The trunk that the call comes from, such as a PBX's.")
+@click.option("--user", type=USER, help="The user whose phone dials: name, or name@domain.")
+@click.option("--trunk", type=common.NAME, help="The trunk that the call comes from, such as a PBX's.")
 @click.option("--number", type=common.NUMBER, help="The caller's number, as a PBX or trunk says it.")
 @click.option("--from-address", help="The address that its packets come from; a trunk's own by default.")
 @click.option("--country", default="", help="The country that the client says it is in.")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 
+from holdfast.core.headers import is_nobodys
 from holdfast.errors import InputError
 
 _WITHIN_S = 5.0
@@ -17,6 +18,12 @@ def resolve(host: str) -> tuple[str, ...]:
     if not found:
         raise InputError(
             f"the host {host} does not resolve", mend="correct the name, or add --no-resolve-check if it will later"
+        )
+    nobodys = next((address for address in found if is_nobodys(address)), None)
+    if nobodys is not None:
+        raise InputError(
+            f"the host {host} stands for {nobodys}, which is no host's address",
+            mend="give the host of the carrier or PBX",
         )
     return found
 

@@ -98,6 +98,13 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         return None
 
 
+def is_nobodys(address: str) -> bool:
+    """Whether an IP address is no host's: "any", multicast or broadcast. What is sent to "any" comes back to us."""
+    found = ipaddress.ip_address(address)
+    found = getattr(found, "ipv4_mapped", None) or found
+    return found.is_unspecified or found.is_multicast or str(found) == "255.255.255.255"
+
+
 def is_address(host: str) -> bool:
     """Whether a host is an IP address, not a name."""
     try:

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from holdfast.core import callers, numbers, pidf_lo
+from holdfast.core import callers, headers, numbers, pidf_lo
 from holdfast.core.callers import Sender
 from holdfast.core.headers import source_uri
 from holdfast.core.lease import Moment
@@ -193,7 +193,7 @@ def described(place: Place) -> str:
 
 def _caller(store: EdgeStore, network: Network, question: Question) -> tuple[Caller, str]:
     """Whose call it is, and the address that it comes from."""
-    trunk = _trunk(network, question.trunk) if question.trunk is not None else None
+    trunk = _trunk(network, question.trunk) if question.trunk is not None else _trunk_at(network, question)
     address = question.address or (trunk.address if trunk else None) or _UNKNOWN_ADDRESS
     where = source_uri(address, 5060, "udp")
     sender = Sender(question.call_id, "", where, where)
@@ -219,6 +219,15 @@ def _caller(store: EdgeStore, network: Network, question: Question) -> tuple[Cal
             mend="leave the number out, or name a PBX's user or a trunk",
         )
     return callers.unknown(sender, f"udp:{address}:5060"), address
+
+
+def _trunk_at(network: Network, question: Question) -> Trunk | None:
+    """The trunk whose address the call comes from: a live call from there is the trunk's, too."""
+    if question.user is not None or question.address is None:
+        return None
+    address = question.address
+    at = (trunk for trunk in network.trunks if headers.address_matches(address, trunk.source_addresses))
+    return next((trunk for trunk in at if trunk.certificate_name is None), None)
 
 
 def _trunk(network: Network, name: str) -> Trunk:

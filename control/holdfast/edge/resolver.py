@@ -9,7 +9,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from holdfast.core.headers import is_address
+from holdfast.core.headers import is_address, is_nobodys
 from holdfast.edge import store
 from holdfast.edge.steps import transaction
 
@@ -46,7 +46,8 @@ async def _address_of(name: str) -> str | None:
     except (OSError, UnicodeError, TimeoutError):
         return None
     by_family = sorted(found, key=lambda answer: answer[0] != socket.AF_INET)
-    return str(by_family[0][4][0]) if by_family else None
+    addresses = (str(answer[4][0]) for answer in by_family)
+    return next((address for address in addresses if not is_nobodys(address.partition("%")[0])), None)
 
 
 def _remember(connection: sqlite3.Connection, name: str, address: str) -> None:
